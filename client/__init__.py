@@ -1,0 +1,1 @@
+"""The ``carimbo`` command and the Python client."""

@@ -1,0 +1,99 @@
+"""The messages that travel between producer and consumer, and the results that outlive them.
+
+Every message ever sent must decode later: fields are only ever added, with a default, and never
+renamed, retyped or removed. ``tests/common/golden/`` holds one encoded message of every shape
+that was ever released.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NewType
+
+import msgspec
+
+PredictionId = NewType("PredictionId", str)
+"""A UUID in its canonical text form, chosen by the client or made by the producer."""
+
+
+class Violation(msgspec.Struct, frozen=True, kw_only=True):
+    """One reason why a row of the client's file was rejected.
+
+    ``line`` counts physical lines of the client's file from 1 (for JSON: the row's ordinal from 1).
+    ``found`` is the cell as read, shortened; of a column that holds personal data, only its shape.
+    """
+
+    code: str
+    line: int
+    column: str | None
+    message: str
+    found: str | None = None
+    expected: str | None = None
+
+
+class PredictionRequest(msgspec.Struct, frozen=True, kw_only=True, tag="prediction-request"):
+    """A validated file on its way to a worker.
+
+    ``columns`` is a JSON object of arrays, one per column that the contract's recipe uses, each as
+    long as ``lines``; it stays raw here because its type is the contract's
+    (``common.contracts.columns_type``). ``version`` pins an exact version, ``alias`` follows the
+    registry; exactly one of them is set. ``fingerprint`` is the SHA-256 of what was asked, so that
+    a reused prediction id with other content is told apart. ``keep`` says that somebody will come
+    for the result later, so the work is done even when its deadline has passed.
+    """
+
+    prediction_id: PredictionId
+    model: str
+    lines: list[int]
+    columns: msgspec.Raw
+    fingerprint: str
+    contract: str
+    rows_read: int
+    alias: str | None = None
+    version: str | None = None
+    violations: list[Violation] = []
+    keep: bool = False
+
+
+class Completed(msgspec.Struct, frozen=True, kw_only=True, tag_field="outcome", tag="completed"):
+    """The labels of a file's good rows, and what was wrong with the others.
+
+    ``lines``, ``labels`` and ``confidences`` run in parallel, a good row each. ``confidences`` are
+    probabilities in [0, 1]. ``stages`` are milliseconds in the worker, by stage.
+    """
+
+    prediction_id: PredictionId
+    model: str
+    version: str
+    fingerprint: str
+    rows_read: int
+    lines: list[int]
+    labels: list[str]
+    confidences: list[float]
+    violations: list[Violation] = []
+    stages: dict[str, float] = {}
+
+
+class FailureCode(StrEnum):
+    """Why an accepted prediction has no labels."""
+
+    EXPIRED = "expired"
+    UNKNOWN_VERSION = "unknown-version"
+    CONTRACT_MISMATCH = "contract-mismatch"
+    PREDICTION_ID_REUSED = "prediction-id-reused"
+    UNPROCESSABLE = "unprocessable"
+    INTERNAL = "internal"
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag_field="outcome", tag="failed"):
+    """The answer to a file that no attempt could label. ``code`` is a ``FailureCode`` value."""
+
+    prediction_id: PredictionId
+    model: str
+    code: str
+    message: str
+    fingerprint: str = ""
+
+
+PredictionReply = Completed | Failed
+"""What the reply queue carries and the object store keeps, byte for byte the same."""

@@ -1,0 +1,1 @@
+"""The workers: requests in from the queue, predictions stored and answered."""

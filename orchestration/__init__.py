@@ -1,0 +1,1 @@
+"""Training: from labelled files to a registered model version."""
