@@ -38,8 +38,11 @@ class PredictionRequest(msgspec.Struct, frozen=True, kw_only=True, tag="predicti
     long as ``lines``; it stays raw here because its type is the contract's
     (``common.contracts.columns_type``). ``version`` pins an exact version, ``alias`` follows the
     registry; exactly one of them is set. ``fingerprint`` is the SHA-256 of what was asked, so that
-    a reused prediction id with other content is told apart. ``keep`` says that somebody will come
-    for the result later, so the work is done even when its deadline has passed.
+    a reused prediction id with other content is told apart. ``dialect`` tells how the file was read
+    (format, encoding, delimiter, ...) and returns with the result. ``keep`` says that somebody will
+    come for the result later, so the work is done even when its deadline has passed. ``fresh_id``
+    says that the producer made the id for this very request: no earlier result can bear it, so the
+    reply need not wait for the object store's word on that.
     """
 
     prediction_id: PredictionId
@@ -53,6 +56,8 @@ class PredictionRequest(msgspec.Struct, frozen=True, kw_only=True, tag="predicti
     version: str | None = None
     violations: list[Violation] = []
     keep: bool = False
+    dialect: dict[str, str | int | None] = {}
+    fresh_id: bool = False
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True, tag_field="outcome", tag="completed"):
@@ -72,6 +77,7 @@ class Completed(msgspec.Struct, frozen=True, kw_only=True, tag_field="outcome", 
     confidences: list[float]
     violations: list[Violation] = []
     stages: dict[str, float] = {}
+    dialect: dict[str, str | int | None] = {}
 
 
 class FailureCode(StrEnum):

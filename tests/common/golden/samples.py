@@ -1,0 +1,111 @@
+"""What the golden files mean: the file ``<name>.json`` beside this module decodes to the sample.
+
+A change of form gets a new name and a new file; what stands here stays, and must go on decoding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from common.messages import (
+    Completed,
+    Failed,
+    PredictionId,
+    PredictionReply,
+    PredictionRequest,
+    Violation,
+)
+from common.sqs import OutgoingMessage
+
+_ID = PredictionId("0d9cf5f2-7a0e-4c58-9d1e-3f0c1a2b4c5d")
+
+MESSAGES: dict[str, tuple[Any, Any]] = {
+    "prediction-request-1": (
+        PredictionRequest(
+            prediction_id=_ID,
+            model="card-accounts",
+            lines=[2, 4],
+            columns=msgspec.Raw(b'{"amount":["10.50",null],"merchant":["PADARIA S\xc3\xa3O","x"]}'),
+            fingerprint="f" * 64,
+            contract="c" * 64,
+            rows_read=3,
+            alias="champion",
+            violations=[
+                Violation(
+                    code="not-a-decimal",
+                    line=3,
+                    column="amount",
+                    message="The cell is not a decimal.",
+                    found="12,3,4",
+                    expected="1.234,56",
+                )
+            ],
+            keep=True,
+        ),
+        PredictionRequest,
+    ),
+    "prediction-request-1-least": (
+        PredictionRequest(
+            prediction_id=_ID,
+            model="card-accounts",
+            lines=[],
+            columns=msgspec.Raw(b"{}"),
+            fingerprint="",
+            contract="",
+            rows_read=0,
+            version="7",
+        ),
+        PredictionRequest,
+    ),
+    "completed-1": (
+        Completed(
+            prediction_id=_ID,
+            model="card-accounts",
+            version="7",
+            fingerprint="f" * 64,
+            rows_read=3,
+            lines=[2, 4],
+            labels=["SERVIÇO", "food"],
+            confidences=[0.5, 1.0],
+            violations=[Violation(code="row-too-short", line=3, column=None, message="3 cells")],
+            stages={"features": 0.25, "predict": 1.5},
+        ),
+        PredictionReply,
+    ),
+    "failed-1": (
+        Failed(
+            prediction_id=_ID,
+            model="card-accounts",
+            code="unknown-version",
+            message="card-accounts has no version 9.",
+            fingerprint="f" * 64,
+        ),
+        PredictionReply,
+    ),
+}
+
+ENVELOPES: dict[str, OutgoingMessage] = {
+    "envelope-1-all-headers": OutgoingMessage(
+        body='{"outcome":"completed","labels":["SERVIÇO"]}'.encode(),
+        headers={
+            "correlation_id": "c-1",
+            "reply_to": "http://127.0.0.1:4566/000000000000/replies-1",
+            "content_type": "application/json",
+            "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "tracestate": "vendor=1",
+            "baggage": "tenant=1",
+            "budget_ms": "950",
+            "message_type": "prediction-request",
+            "attempt-of": "user header",
+            "note": "control \u0001 and ç",
+        },
+    ),
+    "envelope-1-binary-body": OutgoingMessage(body=b"\x00\xff\xfe", headers={"budget_ms": "1"}),
+    "envelope-1-control-character": OutgoingMessage(body=b"a\x00b"),
+    "envelope-1-empty-body": OutgoingMessage(body=b""),
+    "envelope-1-unspeakable-header": OutgoingMessage(
+        body=b"{}", headers={"correlation_id": "a\x0bb"}
+    ),
+}
