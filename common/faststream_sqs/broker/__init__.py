@@ -1,0 +1,1 @@
+"""The broker, its router, and what they share."""
