@@ -1,0 +1,86 @@
+"""The producer's settings: the only place in the service that reads the environment.
+
+The AWS and OpenTelemetry variables are read by their own libraries, under their standard names.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from common.telemetry import LogFormat
+
+MIB = 1024 * 1024
+
+
+def _seconds(found: object) -> object:
+    """A bare number, which the environment can only give as text, as a number of seconds."""
+    try:
+        return float(found) if isinstance(found, str) else found
+    except ValueError:
+        return found
+
+
+Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
+"""A length of time: ``2.5`` is seconds, ``PT2.5S`` is ISO 8601."""
+
+
+class Settings(BaseSettings):
+    """What an operator may change, with defaults that fit one machine."""
+
+    model_config = SettingsConfigDict(env_prefix="CARIMBO_", frozen=True)
+
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address to listen on. Loopback, so that nothing is exposed unasked.",
+    )
+    port: Annotated[int, Field(ge=0, le=65_535)] = Field(
+        default=8000, description="TCP port to listen on; 0 lets the system choose one."
+    )
+    queue_prefix: str = Field(
+        default="carimbo-",
+        description="What the name of every queue of this installation starts with.",
+    )
+    bucket: str = Field(
+        default="carimbo",
+        description="S3 bucket that keeps the results; made when it does not exist.",
+    )
+    tracking_uri: str = Field(
+        default="http://127.0.0.1:5000",
+        validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "tracking_uri"),
+        description="Where MLflow's registry answers; MLflow's own default port.",
+    )
+    max_upload_bytes: int = Field(
+        default=16 * MIB,
+        ge=1,
+        description=(
+            "Largest request body, in bytes as sent. As much as a file may unpack to; the body is "
+            "held in memory, so this times max_in_flight bounds the memory."
+        ),
+    )
+    max_in_flight: int = Field(
+        default=256,
+        ge=1,
+        description=(
+            "Prediction requests handled at once; more are told at once to come back. At a few "
+            "hundred files a second, a full house still waits under one second."
+        ),
+    )
+    default_wait: Seconds = Field(
+        default=timedelta(seconds=10),
+        gt=timedelta(0),
+        le=timedelta(seconds=60),
+        description="How long a request that does not say waits for its labels.",
+    )
+    registry_refresh: Seconds = Field(
+        default=timedelta(seconds=5),
+        gt=timedelta(0),
+        description="Pause between two looks at the registry: how stale an alias can be here.",
+    )
+    log_level: str = Field(default="INFO", description="Lowest level of log line that is written.")
+    log_format: LogFormat = Field(
+        default="json", description="json for machines, console for a person's terminal."
+    )

@@ -1,0 +1,228 @@
+"""Builds the producer from its settings, starts what runs beside the requests, and stops it all."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+from opentelemetry.sdk.trace import TracerProvider
+
+from common.aws import aws_client
+from common.errors import CarimboError
+from common.faststream_sqs import SQSBroker
+from common.faststream_sqs.opentelemetry import SQSTelemetryMiddleware
+from common.faststream_sqs.prometheus import SQSPrometheusMiddleware
+from common.objects import ObjectStore
+from common.registry import Registry
+from common.sqs import LONG_POLL_SECONDS, sending_client, sweep_reply_queues
+from producer.app import build_app
+from producer.background import Background, watch_loop_lag
+from producer.catalogue import Catalogue
+from producer.dispatch import Dispatch
+from producer.edge import Edge
+from producer.health import Check
+from producer.metrics import Metrics
+from producer.parts import Parts
+from producer.queues import RequestQueues
+from producer.reading import FileReader
+from producer.service import PredictionService
+from producer.settings import Settings
+
+if TYPE_CHECKING:
+    from types_aiobotocore_sqs.client import SQSClient
+
+STORE_CONNECTIONS = 16
+CARE_CONNECTIONS = 2
+FIRST_PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 5.0
+SWEEP_SECONDS = 60.0
+DEAF_SECONDS = LONG_POLL_SECONDS + 20.0
+"""A poll of the reply queue ends within its length: so long without an end, and it is dead."""
+
+log = structlog.get_logger("producer")
+
+
+@dataclass(slots=True)
+class Producer:
+    """A running producer: ``app`` answers HTTP; ``stopping`` makes it unready."""
+
+    app: Edge
+    broker: SQSBroker
+    store: ObjectStore
+    catalogue: Catalogue
+    queues: RequestQueues
+    background: Background
+    started: bool = False
+    stopping: bool = False
+
+
+@asynccontextmanager
+async def running_producer(
+    settings: Settings,
+    tracing: TracerProvider,
+    on_failure: Callable[[], None] = lambda: None,
+) -> AsyncIterator[Producer]:
+    """A producer whose start goes on in the background, until the block ends.
+
+    ``on_failure`` is called when a task beside the requests fails for good: the process must stop.
+    On the way out: no more background work, then the broker flushes and deletes its reply queue.
+    """
+    reader = FileReader()
+    async with (
+        aws_client("s3", connections=STORE_CONNECTIONS) as objects,
+        sending_client(connections=CARE_CONNECTIONS) as care,
+        Registry(settings.tracking_uri) as registry,
+    ):
+        metrics = Metrics()
+        producer = _build(
+            settings,
+            tracing,
+            metrics,
+            reader,
+            store=ObjectStore(objects, settings.bucket),
+            registry=registry,
+            queues=RequestQueues(care, settings.queue_prefix),
+            background=Background(lambda _: on_failure()),
+        )
+        background = producer.background
+        background.start("start", _start_and_follow(producer, settings))
+        background.start("sweeper", _sweep(care, settings.queue_prefix))
+        background.start("loop lag", watch_loop_lag(metrics.loop_lag.set))
+        try:
+            yield producer
+        finally:
+            producer.stopping = True
+            await background.stop()
+            await producer.broker.stop()
+            await asyncio.to_thread(reader.close)
+
+
+def _build(  # noqa: PLR0913 - the composition root names every part
+    settings: Settings,
+    tracing: TracerProvider,
+    metrics: Metrics,
+    reader: FileReader,
+    *,
+    store: ObjectStore,
+    registry: Registry,
+    queues: RequestQueues,
+    background: Background,
+) -> Producer:
+    broker = SQSBroker(
+        reply_prefix=settings.queue_prefix,
+        replies_at_start=True,
+        middlewares=[
+            SQSTelemetryMiddleware(tracer_provider=tracing),
+            SQSPrometheusMiddleware(registry=metrics.registry, app_name="carimbo-producer"),
+        ],
+    )
+    catalogue = Catalogue(registry, refreshed=metrics.catalogue_time.set_to_current_time)
+    tracer = tracing.get_tracer("carimbo.producer")
+    service = PredictionService(
+        catalogue=catalogue,
+        reader=reader,
+        dispatch=Dispatch(broker, store, queues, settings.queue_prefix),
+        metrics=metrics,
+        tracer=tracer,
+        most_in_flight=settings.max_in_flight,
+        max_upload_bytes=settings.max_upload_bytes,
+    )
+    checks: dict[str, Check] = {}
+    parts = Parts(service, catalogue, metrics, checks, settings.default_wait)
+    producer = Producer(
+        app=Edge(build_app(parts), tracer),
+        broker=broker,
+        store=store,
+        catalogue=catalogue,
+        queues=queues,
+        background=background,
+    )
+    checks.update(_checks(producer))
+    return producer
+
+
+def _checks(producer: Producer) -> dict[str, Check]:
+    """What a replica needs in order to serve; see ``health.Check``."""
+
+    async def process() -> str | None:
+        if producer.background.failed:
+            return f"the task {producer.background.failed!r} failed"
+        if producer.stopping:
+            return "stopping"
+        return None if producer.started else "starting"
+
+    async def replies() -> str | None:
+        silent = producer.broker.seconds_since_receive
+        return None if silent < DEAF_SECONDS else f"no poll has ended for {silent:.0f} s"
+
+    async def queues() -> str | None:
+        return None if await producer.broker.ping() else "SQS does not answer"
+
+    async def objects() -> str | None:
+        try:
+            await producer.store.ping()
+        except CarimboError as error:
+            return error.message
+        return None
+
+    async def registry() -> str | None:
+        return None if producer.catalogue.loaded else "the registry has not answered yet"
+
+    return {
+        "process": process,
+        "replies": replies,
+        "queues": queues,
+        "objects": objects,
+        "registry": registry,
+    }
+
+
+async def _start_and_follow(producer: Producer, settings: Settings) -> None:
+    """Start each part once what it needs is there, then follow the registry for ever."""
+    began = time.monotonic()
+
+    async def look() -> None:
+        await producer.catalogue.refresh()
+        await producer.queues.ensure(producer.catalogue.models)
+
+    await _until(producer.broker.start, "queues")
+    await _until(producer.store.ensure_bucket, "objects")
+    await _until(look, "registry")
+    producer.started = True
+    log.info(
+        "ready",
+        models=sorted(producer.catalogue.models),
+        seconds=round(time.monotonic() - began, 3),
+    )
+    while True:
+        await asyncio.sleep(settings.registry_refresh.total_seconds())
+        await _until(look, "registry")
+
+
+async def _until(act: Callable[[], Awaitable[None]], part: str) -> None:
+    """Do ``act`` until the part it needs is there, with longer and longer pauses."""
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            return await act()
+        except CarimboError as error:
+            # Even a refusal is worth another try: somebody may mend what it complains of.
+            log.warning("a part cannot be used; trying again", part=part, reason=error.message)
+        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - not a secret
+        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+async def _sweep(client: SQSClient, prefix: str) -> None:
+    """Delete dead replicas' reply queues about once a minute, not in step with other replicas."""
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - not a secret
+        try:
+            await sweep_reply_queues(client, prefix, time.time())
+        except CarimboError as error:
+            log.warning("reply queues not swept; trying again in a minute", reason=error.message)
