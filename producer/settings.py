@@ -8,24 +8,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from common.durations import Seconds
 from common.telemetry import LogFormat
 
 MIB = 1024 * 1024
-
-
-def _seconds(found: object) -> object:
-    """A bare number, which the environment can only give as text, as a number of seconds."""
-    try:
-        return float(found) if isinstance(found, str) else found
-    except ValueError:
-        return found
-
-
-Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
-"""A length of time: ``2.5`` is seconds, ``PT2.5S`` is ISO 8601."""
 
 
 class Settings(BaseSettings):

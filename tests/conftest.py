@@ -9,6 +9,9 @@ from uuid import uuid4
 import pytest
 
 from client.local.engine import Engine, free_port
+from tests.fixtures_mlflow import mlflow_server
+
+__all__ = ["mlflow_server"]
 
 
 @pytest.fixture(scope="session")

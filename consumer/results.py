@@ -1,0 +1,101 @@
+"""A prediction's one terminal result: kept under its id, written once, told to whoever waits.
+
+The message that asked for it is deleted only after both. When the id is new for certain, the two
+run side by side; when it may have been used before, the store decides first what is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from opentelemetry import trace
+
+from common.messages import (
+    Completed,
+    Failed,
+    FailureCode,
+    PredictionId,
+    PredictionReply,
+    PredictionRequest,
+)
+from common.objects import ObjectStore
+from common.topology import result_key
+
+JSON = "application/json"
+Tell = Callable[[bytes], Awaitable[None]]
+"""Sends an encoded reply to the caller. Raises TransientError when it may not have arrived."""
+
+_tracer = trace.get_tracer("carimbo.consumer")
+_decoder: msgspec.json.Decoder[Completed | Failed] = msgspec.json.Decoder(Completed | Failed)
+
+
+class Results:
+    """The stored results of all predictions, whoever made them."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    async def earlier(self, request: PredictionRequest) -> bytes | None:
+        """What must be told instead of working: the id's stored result, if there is one.
+
+        Raises:
+            TransientError: the store did not answer.
+        """
+        stored = await self._store.get(result_key(request.prediction_id))
+        return None if stored is None else _same_or_reused(stored, request)
+
+    async def settle(
+        self, request: PredictionRequest, reply: PredictionReply, tell: Tell, *, is_new: bool
+    ) -> None:
+        """Keep and tell the result; returns once both are done.
+
+        ``is_new``: no earlier result can exist, so that the caller need not wait for the store.
+
+        Raises:
+            TransientError: at least one of the two is not certain; do both again later.
+        """
+        body = msgspec.json.encode(reply)
+        if is_new:
+            await _both(self._keep(request.prediction_id, body), tell(body))
+            return
+        if not await self._keep(request.prediction_id, body):
+            body = await self.earlier(request) or body
+        await tell(body)
+
+    async def _keep(self, prediction_id: PredictionId, body: bytes) -> bool:
+        with _tracer.start_as_current_span("store", record_exception=False):
+            return await self._store.put_once(result_key(prediction_id), body, JSON)
+
+
+async def _both(keep: Awaitable[bool], told: Awaitable[None]) -> None:
+    """Wait for both, even when one fails: neither may be under way when the message is released."""
+    outcomes = await asyncio.gather(keep, told, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+def failed(request: PredictionRequest, code: str, message: str) -> Failed:
+    """The answer to a request that no attempt can label."""
+    return Failed(
+        prediction_id=request.prediction_id,
+        model=request.model,
+        code=code,
+        message=message,
+        fingerprint=request.fingerprint,
+    )
+
+
+def _same_or_reused(stored: bytes, request: PredictionRequest) -> bytes:
+    """The stored bytes when the same was asked before; a refusal when something else was."""
+    if _decoder.decode(stored).fingerprint == request.fingerprint:
+        return stored
+    return msgspec.json.encode(
+        failed(
+            request,
+            FailureCode.PREDICTION_ID_REUSED,
+            "This prediction id already belongs to another file. Send this file under a new id.",
+        )
+    )

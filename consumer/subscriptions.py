@@ -1,0 +1,76 @@
+"""One subscriber a model, on the model's queue; all of a process share its slots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from common.faststream_sqs import SQSBroker, SQSQueue, SQSResponse
+from common.faststream_sqs.annotations import SQSMessage
+from common.faststream_sqs.subscriber.usecase import SQSSubscriber
+from common.messages import PredictionRequest
+from common.sqs import Slots
+from common.topology import dead_letter_queue, requests_queue
+from consumer.deadline import Delivery, budget_from
+from consumer.handler import Attempt, Predictions
+from consumer.results import Tell
+from consumer.settings import Settings
+
+
+def subscribe(
+    broker: SQSBroker, predictions: Predictions, settings: Settings
+) -> Sequence[SQSSubscriber]:
+    """Register a subscriber for every model of the settings; none receives before the start."""
+    slots = Slots(max(settings.max_in_flight, len(settings.models)))
+    return [
+        _subscribe(broker, predictions, _queue(settings, model), slots, model)
+        for model in settings.models
+    ]
+
+
+def _queue(settings: Settings, model: str) -> SQSQueue:
+    return SQSQueue(
+        requests_queue(settings.queue_prefix, model),
+        dead_letter=dead_letter_queue(settings.queue_prefix, model),
+        visibility_seconds=round(settings.visibility.total_seconds()),
+        max_receive_count=settings.max_attempts,
+    )
+
+
+def _subscribe(
+    broker: SQSBroker, predictions: Predictions, queue: SQSQueue, slots: Slots, model: str
+) -> SQSSubscriber:
+    subscriber = broker.subscriber(
+        queue,
+        slots=slots,
+        title=f"Predictions of {model}",
+        description="A validated file; its labels go to the queue that reply_to names.",
+    )
+
+    async def predict(request: PredictionRequest, message: SQSMessage) -> None:
+        async def tell(body: bytes) -> None:
+            if message.reply_to:
+                await subscriber.reply(message, SQSResponse(msgspec.Raw(body)))
+
+        await predictions.answer(request, _attempt(message, queue, tell))
+        # The reply went out beside the store; FastStream must not send this None after it.
+        message.reply_to = ""
+
+    subscriber(predict)
+    return subscriber
+
+
+def _attempt(message: SQSMessage, queue: SQSQueue, tell: Tell) -> Attempt:
+    raw = message.raw_message
+    return Attempt(
+        delivery=Delivery(
+            sent_ms=raw.sent_ms,
+            first_received_ms=raw.first_received_ms,
+            receive_count=raw.receive_count,
+            received_at=raw.received_at,
+        ),
+        budget_ms=budget_from(raw.headers),
+        is_last=raw.receive_count >= queue.max_receive_count,
+        tell=tell,
+    )
