@@ -3,87 +3,75 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
-import subprocess
-import time
-import urllib.request
-from contextlib import suppress
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from client.errors import CommandError
+from client.local.children import Child, stop
+from client.local.readiness import Awaited, free_port, wait_until_ready
+from client.settings import REPOSITORY
+
+__all__ = ["Engine", "free_port"]
+
 ENGINE_PYTHON = REPOSITORY / ".venv-engine" / "bin" / "python"
 ENGINE_SCRIPT = REPOSITORY / "scripts" / "engine.py"
 START_TIMEOUT_SECONDS = 90.0
-STOP_TIMEOUT_SECONDS = 10.0
-
-
-def free_port() -> int:
-    """A loopback port that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Engine:
     """A running engine. Keeps nothing over a restart: queues and buckets are made anew."""
 
-    def __init__(self, state: Path, port: int) -> None:
+    def __init__(self, state: Path, port: int, log: Path | None = None) -> None:
         self.state = state
+        self.log = log or state / "engine.log"
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
-        self._process: subprocess.Popen[bytes] | None = None
+        self.child: Child | None = None
 
     @property
     def pid(self) -> int:
         """The engine's process id, which is also its process group."""
-        if self._process is None:
+        if self.child is None:
             raise RuntimeError("The engine is not running; call start() first.")
-        return self._process.pid
+        return self.child.pid
 
     def start(self) -> None:
         """Start the engine and wait until SQS and S3 answer."""
+        try:
+            wait_until_ready([self.launch()])
+        except BaseException:
+            self.stop()
+            raise
+
+    def launch(self) -> Awaited:
+        """Start the engine without waiting.
+
+        Raises:
+            CommandError: its environment has not been made.
+        """
+        if not ENGINE_PYTHON.exists():
+            raise CommandError(
+                f"The local AWS engine's environment is missing ({ENGINE_PYTHON} does not exist). "
+                "Make it: make setup"
+            )
         temporary = self.state / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
-        with (self.state / "engine.log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - our own script, no shell
-                [str(ENGINE_PYTHON), str(ENGINE_SCRIPT)],
-                env=_environment(self.state, temporary, self.port),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self._wait_until_ready(time.monotonic() + START_TIMEOUT_SECONDS)
+        self.child = Child(
+            "the engine (SQS and S3)",
+            [str(ENGINE_PYTHON), str(ENGINE_SCRIPT)],
+            environment=_environment(self.state, temporary, self.port),
+            log=self.log,
+        )
+        return Awaited(
+            child=self.child,
+            url=f"{self.url}/_localstack/health",
+            timeout_seconds=START_TIMEOUT_SECONDS,
+        )
 
     def stop(self) -> None:
         """Stop the engine's whole process group, politely first."""
-        if self._process is None:
-            return
-        for signal_number in (signal.SIGTERM, signal.SIGKILL):
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal_number)
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(STOP_TIMEOUT_SECONDS)
-                break
-        self._process = None
-
-    def _wait_until_ready(self, deadline: float) -> None:
-        while time.monotonic() < deadline:
-            if self._process is not None and self._process.poll() is not None:
-                break
-            with suppress(OSError):
-                health = f"{self.url}/_localstack/health"
-                with urllib.request.urlopen(health, timeout=2) as response:  # noqa: S310
-                    if response.status == 200:  # noqa: PLR2004
-                        return
-            time.sleep(0.1)
-        self.stop()
-        raise RuntimeError(
-            f"The local AWS engine did not start on port {self.port}; "
-            f"see {self.state / 'engine.log'}."
-        )
+        if self.child is not None:
+            stop([self.child])
+            self.child = None
 
 
 def _environment(state: Path, temporary: Path, port: int) -> dict[str, str]:

@@ -1,0 +1,205 @@
+"""``carimbo run``: the whole system on this machine, without Docker, until somebody stops it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from client.api import Client, Prediction
+from client.errors import CommandError
+from client.local import training
+from client.local.readiness import require_free_port
+from client.local.running import Running, announce, only_one
+from client.local.services import consumers, producers
+from client.local.sink import TraceSink, TraceStore
+from client.local.spans import Span
+from client.local.system import LocalSystem
+from client.screen import labels_table, make_console, stages_table, trace_tree
+from client.settings import state_folder
+from common.contracts import shipped_contracts
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+WATCH_SECONDS = 0.5
+TRACE_TIMEOUT_SECONDS = 5.0
+TRACE_QUIET_SECONDS = 1.0
+"""No span for this long, five export periods, means that the trace is complete."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a person may choose. With ``once``, the system stops after the sample."""
+
+    port: int
+    producers: int
+    consumers: int
+    once: bool
+
+    @property
+    def api(self) -> str:
+        """The first producer's address."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+class StopRequested(BaseException):
+    """Ctrl-C, or the signal of another program that wants the system to end."""
+
+
+def run(options: Options) -> None:
+    """Start, show, serve; return when asked to stop, with every process gone.
+
+    Raises:
+        CommandError: the system could not start, or could not go on.
+    """
+    console = make_console()
+    state = state_folder()
+    with only_one(state), TraceSink() as sink:
+        for number in range(options.producers):
+            require_free_port(options.port + number)
+        system = LocalSystem(state, traces=sink.url, say=_Progress(console).say)
+        try:
+            with _stop_on_signals():
+                _serve(options, system, sink, console, state)
+        except StopRequested:
+            console.print("stopping (once more: at once)")
+        finally:
+            with _kill_on_signals(system):
+                system.stop()
+    console.print("stopped")
+
+
+def _serve(
+    options: Options, system: LocalSystem, sink: TraceSink, console: Console, state: Path
+) -> None:
+    families = sorted(shipped_contracts())
+    samples = state / "samples"
+    system.start_foundations()
+    _train_what_is_missing(system, families, samples)
+    system.start_services(
+        [*consumers(options.consumers, families), *producers(options.producers, options.port)]
+    )
+    running = Running(
+        pid=os.getpid(), api=options.api, mlflow=system.surroundings.mlflow, traces=sink.url
+    )
+    announce(state, running)
+    sample = _first_sample(samples / families[0])
+    _show_prediction(console, options.api, families[0], sample, sink.store)
+    _show_addresses(console, running, families[0], sample, system.surroundings.logs)
+    if not options.once:
+        console.print("Serving; Ctrl-C stops everything.")
+    while not options.once:
+        time.sleep(WATCH_SECONDS)
+        system.mend()
+
+
+def _train_what_is_missing(system: LocalSystem, families: list[str], samples: Path) -> None:
+    missing = training.without_champion(families, system.surroundings.mlflow)
+    if not missing:
+        return
+    system.say(f"no model yet for {', '.join(missing)}: generating samples")
+    system.run_task(training.generate_samples(missing, samples, system.surroundings))
+    system.say("training on them (takes a minute, the first time only)")
+    system.run_task(training.train(missing, samples, system.surroundings))
+
+
+def _first_sample(folder: Path) -> Path:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if not files:
+        raise CommandError(f"No sample file is left in {folder}. Make them anew: make clean run")
+    return files[0]
+
+
+def _show_prediction(
+    console: Console, api: str, model: str, sample: Path, traces: TraceStore
+) -> None:
+    console.print(f"\nlabelling {sample.name} with {model}\n")
+    with Client(api) as client:
+        prediction = client.predict(sample.read_bytes(), model=model, file_name=sample.name)
+    console.print(labels_table(prediction))
+    console.print(stages_table(prediction.stages))
+    console.print(trace_tree(prediction.trace_id, _whole_trace(traces, prediction)))
+
+
+def _whole_trace(traces: TraceStore, prediction: Prediction) -> list[Span]:
+    """The prediction's spans, once no more come."""
+    started = last_news = time.monotonic()
+    spans: list[Span] = []
+    while time.monotonic() - started < TRACE_TIMEOUT_SECONDS:
+        found = traces.spans(prediction.trace_id)
+        if len(found) > len(spans):
+            spans, last_news = found, time.monotonic()
+        if spans and time.monotonic() - last_news > TRACE_QUIET_SECONDS:
+            break
+        time.sleep(0.05)
+    return spans
+
+
+def _show_addresses(
+    console: Console, running: Running, model: str, sample: Path, logs: Path
+) -> None:
+    lines = [
+        "",
+        f"API        {running.api}",
+        f"Documents  {running.api}/schema",
+        f"Metrics    {running.api}/metrics",
+        f"MLflow     {running.mlflow}",
+        f"Logs       {_short(logs)}",
+        "",
+        "Try it:",
+        f"  curl -i -F file=@{_short(sample)} {running.api}/v1/models/{model}/predictions",
+        f"  .venv/bin/carimbo predict {_short(sample)} --model {model}",
+        "  .venv/bin/carimbo trace",
+        "",
+    ]
+    console.print("\n".join(lines), soft_wrap=True)
+
+
+def _short(path: Path) -> str:
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+class _Progress:
+    """Lines with the seconds since the start, so that a wait is seen to be one."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._started = time.monotonic()
+
+    def say(self, text: str) -> None:
+        elapsed = time.monotonic() - self._started
+        self._console.print(f"{elapsed:6.1f} s  {text}", soft_wrap=True, markup=False)
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[None]:
+    def request_stop(_number: int, _frame: FrameType | None) -> None:
+        raise StopRequested
+
+    with _handling(request_stop):
+        yield
+
+
+@contextmanager
+def _kill_on_signals(system: LocalSystem) -> Iterator[None]:
+    def kill(_number: int, _frame: FrameType | None) -> None:
+        system.kill()
+
+    with _handling(kill):
+        yield
+
+
+@contextmanager
+def _handling(handler: signal._HANDLER) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
