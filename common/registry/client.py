@@ -136,7 +136,7 @@ class Registry:
             )
         )
         found = files_digest(model=model, encoders=encoders, contract=contract)
-        if False:
+        if found != expected:
             raise PermanentError(
                 "digest-mismatch",
                 f"Version {version.version} of {version.model!r} is not what training wrote: its "

@@ -89,11 +89,11 @@ def test_an_unseen_text_takes_the_label_of_those_it_resembles() -> None:
 
 
 def test_training_scores_never_come_from_the_rows_own_file() -> None:
-    """Every file has texts of its own, of random labels: whoever saw the file knows them by heart."""
+    """A file repeats texts of its own, of random labels: who saw the file knows them by heart."""
     draw = random.Random(5)  # noqa: S311 - reproducible, not secret
     files = []
     for _ in range(8):
-        texts = [f"{draw.getrandbits(64):x}" for _ in range(60)]
+        texts = [f"{draw.getrandbits(64):x}" for _ in range(61)]
         labels = [draw.choice("ab") for _ in texts]
         files.append(LabelledFile({"text": texts * 3}, labels * 3))
     feature = TextFeature(columns=("text",), buckets=8192)
