@@ -86,7 +86,11 @@ def _serve(
         [*consumers(options.consumers, families), *producers(options.producers, options.port)]
     )
     running = Running(
-        pid=os.getpid(), api=options.api, mlflow=system.surroundings.mlflow, traces=sink.url
+        pid=os.getpid(),
+        api=options.api,
+        mlflow=system.surroundings.mlflow,
+        traces=sink.url,
+        engine=system.surroundings.engine,
     )
     announce(state, running)
     sample = _first_sample(samples / families[0])

@@ -22,6 +22,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     api: str = ""
     mlflow: str = ""
     traces: str = ""
+    engine: str = ""
 
 
 @contextmanager

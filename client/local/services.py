@@ -9,7 +9,7 @@ from pathlib import Path
 
 from client.local.children import Child
 from client.local.readiness import Awaited, free_port
-from client.settings import inherited_environment
+from client.settings import inherited_environment, local_aws
 
 START_TIMEOUT_SECONDS = 90.0
 EXPORT_PERIOD_MILLISECONDS = 200
@@ -28,10 +28,7 @@ class Surroundings:
         """The variables that every process of ours gets."""
         return {
             **inherited_environment(),
-            "AWS_ENDPOINT_URL": self.engine,
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_DEFAULT_REGION": "us-east-1",
+            **local_aws(self.engine),
             "MLFLOW_TRACKING_URI": self.mlflow,
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "OTEL_EXPORTER_OTLP_ENDPOINT": self.traces,

@@ -118,6 +118,7 @@ class LocalSystem:
         children.stop(self._tasks)
         if self._registry_child is not None:
             children.stop([self._registry_child])
+        self._registry.release()
         self._engine.stop()
 
     def kill(self) -> None:

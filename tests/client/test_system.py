@@ -7,6 +7,7 @@ import pytest
 
 from client.errors import CommandError
 from client.local.readiness import free_port
+from client.local.registry_server import RegistryServer
 from client.local.services import Service, Surroundings, consumers, producers
 from client.local.system import RESTARTS, LocalSystem
 
@@ -54,6 +55,18 @@ def test_a_service_finds_only_the_local_system_whatever_the_shell_says(
     assert "somebody-elses" not in environment.values()
     assert environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
     assert environment["PATH"]
+
+
+def test_two_local_systems_do_not_count_on_the_same_port_before_either_listens(
+    tmp_path: Path,
+) -> None:
+    first = RegistryServer(tmp_path / "first", tmp_path / "log")
+    second = RegistryServer(tmp_path / "second", tmp_path / "log")
+    try:
+        assert first.port != second.port
+    finally:
+        first.release()
+        second.release()
 
 
 def test_replicas_have_ports_and_names_of_their_own() -> None:
