@@ -9,8 +9,9 @@ turns, so that both sides of a ratio meet the same machine:
 (b) SQS calls a file at saturation;
 (c) CPU milliseconds of producer and consumer a file, without ``Booster.predict``.
 
-Every figure is the median of five rounds. The engine's share of the CPU is told apart: it is
-LocalStack's, and says nothing about AWS.
+Files carry an unsampled trace, as nearly all do in production; what recording every trace adds is
+told apart. So is the engine's share of the CPU, which is LocalStack's and says nothing about AWS.
+Every figure is the median of five rounds.
 """
 
 from __future__ import annotations
@@ -55,10 +56,13 @@ class Bench:
     engine_pid: int
     files: tuple[bytes, ...]
 
-    def uploads(self, count: int) -> list[Upload]:
+    def uploads(self, count: int, *, is_traced: bool = False) -> list[Upload]:
         """``count`` uploads, the files in turn."""
         url = f"{self.producer_url}/v1/models/{MODEL}/predictions"
-        return [Upload(url, self.files[number % len(self.files)]) for number in range(count)]
+        return [
+            Upload(url, self.files[number % len(self.files)], is_traced=is_traced)
+            for number in range(count)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +97,20 @@ class Saturated:
         return self.services_cpu_ms - self.predict_cpu_ms
 
 
-async def measure(bench: Bench) -> tuple[list[Alone], list[Saturated]]:
-    """All rounds, after a warm-up that is not counted."""
+async def measure(bench: Bench) -> tuple[list[Alone], list[Saturated], list[Saturated]]:
+    """All rounds, after a warm-up that is not counted: alone, saturated, saturated and traced."""
     _require_all_labelled(await drive(bench.uploads(WARM_UP_CALLS), in_flight=16))
     alone: list[Alone] = []
     saturated: list[Saturated] = []
+    traced: list[Saturated] = []
     async with running_echo() as echo:
         await _echo_p50(echo)
         for number in range(ROUNDS):
             print(f"round {number + 1} of {ROUNDS}", flush=True)
             alone.append(await _alone(bench, echo))
-            saturated.append(await _saturated(bench))
-    return alone, saturated
+            saturated.append(await _saturated(bench, is_traced=False))
+            traced.append(await _saturated(bench, is_traced=True))
+    return alone, saturated, traced
 
 
 async def _alone(bench: Bench, echo: Echo) -> Alone:
@@ -125,12 +131,13 @@ async def _echo_p50(echo: Echo) -> float:
     return median([await echo.round_trip(body) for _ in range(ALONE_CALLS)])
 
 
-async def _saturated(bench: Bench) -> Saturated:
+async def _saturated(bench: Bench, *, is_traced: bool) -> Saturated:
     loop = asyncio.get_running_loop()
     calls, predict = await _sqs_calls(bench), await _predict_cpu_seconds(bench)
     services, engine = cpu_seconds(bench.service_pids), cpu_seconds([bench.engine_pid])
     started = loop.time()
-    answers = await drive(bench.uploads(SATURATION_CALLS), in_flight=SATURATION_IN_FLIGHT)
+    uploads = bench.uploads(SATURATION_CALLS, is_traced=is_traced)
+    answers = await drive(uploads, in_flight=SATURATION_IN_FLIGHT)
     elapsed = loop.time() - started
     _require_all_labelled(answers)
     times = sorted(answer.elapsed_ms for answer in answers)
@@ -210,7 +217,12 @@ def running_bench(state: Path) -> Iterator[Bench]:
             system.stop()
 
 
-def report(bench: Bench, alone: Sequence[Alone], saturated: Sequence[Saturated]) -> None:
+def report(
+    bench: Bench,
+    alone: Sequence[Alone],
+    saturated: Sequence[Saturated],
+    traced: Sequence[Saturated],
+) -> None:
     """Print the medians, each with its rounds, so that the noise is seen."""
 
     def line(name: str, values: Sequence[float], aim: str = "") -> None:
@@ -232,6 +244,7 @@ def report(bench: Bench, alone: Sequence[Alone], saturated: Sequence[Saturated])
     line("(c) own CPU, ms a file", [each.own_cpu_ms for each in saturated], "<= 5")
     line("  prediction's CPU, ms a file", [each.predict_cpu_ms for each in saturated])
     line("  engine's CPU, ms a file", [each.engine_cpu_ms for each in saturated])
+    line("  own CPU with every file traced", [each.own_cpu_ms for each in traced])
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ class Upload:
     url: str
     content: bytes
     wait_seconds: int = 10
+    is_traced: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ async def label(session: aiohttp.ClientSession, upload: Upload) -> Answer:
         "Content-Type": "text/csv",
         "Prediction-Id": prediction_id,
         "Prefer": f"wait={upload.wait_seconds}",
+        "traceparent": f"00-{uuid4().hex}-{uuid4().hex[:16]}-{'01' if upload.is_traced else '00'}",
     }
     started = time.perf_counter()
     async with session.post(upload.url, data=upload.content, headers=headers) as response:

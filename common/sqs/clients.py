@@ -49,10 +49,6 @@ async def _counted(
         connections=connections,
         read_timeout_seconds=read_timeout_seconds,
         attempts=attempts,
+        on_call=lambda operation: CALLS.labels(operation).inc(),
     ) as client:
-        client.meta.events.register("request-created.sqs", _count_call)
         yield client
-
-
-def _count_call(operation_name: str, **_: object) -> None:
-    CALLS.labels(operation_name).inc()

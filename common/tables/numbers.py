@@ -7,7 +7,7 @@ one way; the contract settles the rest.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from typing import Final
 
@@ -62,14 +62,17 @@ _DRESSED = re.compile(
 )
 
 
-def decimal_mark(cells: Iterable[str], preferred: str) -> str:
+def decimal_mark(cells: Collection[str], preferred: str) -> str:
     """Decide which sign is the decimal mark of a column's cells; on a tie, the preferred one."""
     other = _GROUPS[preferred]
-    joined = "\n".join(cells)
-    if other not in joined:
+    against = _votes(other, (cell for cell in cells if other in cell))
+    if not against:  # the usual file: most of its cells need no look
         return preferred
-    votes = {mark: len(_EVIDENCE[mark].findall(joined)) for mark in MARKS}
-    return other if votes[other] > votes[preferred] else preferred
+    return other if against > _votes(preferred, cells) else preferred
+
+
+def _votes(mark: str, cells: Iterable[str]) -> int:
+    return len(_EVIDENCE[mark].findall("\n".join(cells)))
 
 
 def exact_numbers(texts: list[str], mark: str) -> list[Decimal] | None:
