@@ -42,7 +42,7 @@ async def test_a_message_makes_the_whole_way(queue_prefix: str) -> None:
         assert message["MessageAttributes"]["a"]["StringValue"] == "ç"
         assert message["MessageId"] == sent["Successful"][0]["MessageId"]
 
-        handle = {"Id": "0", "ReceiptHandle": message["ReceiptHandle"]}
+        handle: Any = {"Id": "0", "ReceiptHandle": message["ReceiptHandle"]}
         hidden = await sqs.change_message_visibility_batch(
             QueueUrl=url, Entries=[{**handle, "VisibilityTimeout": 30}]
         )
