@@ -2,7 +2,10 @@
 
 When nothing is in flight a submission leaves at once, alone or with those of the same turn of
 the event loop. While a call is in flight, later submissions gather; they leave when it returns, or
-earlier in a call beside it once they fill a batch. No timer holds anything back.
+earlier in a call beside it once they fill a batch. Nothing that anybody waits for is held back.
+
+A lane that nobody waits for, the deletes, may also gather while its process has more work in hand
+(``gathers``): the next submissions are on their way, and a batch of ten costs what one does.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ CALLS_IN_FLIGHT = 4
 ATTEMPTS = 4
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
+LONGEST_GATHERING_SECONDS = 0.25
+"""Far below any visibility, so that a gathered delete is never too late."""
 
 BatchCall = Callable[[Sequence[T]], Awaitable[Sequence[R | CarimboError]]]
 """Sends items in one call and answers one outcome an item, in their order."""
@@ -46,7 +51,7 @@ class Coalescer(Generic[T, R]):
     concurrent callers is the bound on what is buffered.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only, each lane sets a few
         self,
         call: BatchCall[T, R],
         *,
@@ -54,12 +59,16 @@ class Coalescer(Generic[T, R]):
         max_calls: int = CALLS_IN_FLIGHT,
         on_retry: Callable[[], object] = lambda: None,
         on_idle: Callable[[], object] = lambda: None,
+        gathers: Callable[[], bool] = lambda: False,
     ) -> None:
         self._call = call
         self._max_bytes = max_bytes
         self._max_calls = max_calls
         self._on_retry = on_retry
         self._on_idle = on_idle
+        self._gathers = gathers
+        self._gathering: asyncio.TimerHandle | None = None
+        self._is_overdue = False
         self._waiting: deque[_Entry[T, R]] = deque()
         self._waiting_bytes = 0
         self._in_flight = 0
@@ -83,6 +92,7 @@ class Coalescer(Generic[T, R]):
 
     async def drain(self) -> None:
         """Wait until everything submitted has an outcome: bounded, as calls and attempts are."""
+        self._end_gathering()
         await self._idle.wait()
 
     def _enqueue(self, entry: _Entry[T, R]) -> None:
@@ -112,12 +122,30 @@ class Coalescer(Generic[T, R]):
     def _may_call(self) -> bool:
         if not self._waiting:
             return False
-        if not self._in_flight:
-            return True
-        is_full = len(self._waiting) >= BATCH_ENTRIES or self._waiting_bytes >= self._max_bytes
-        return is_full and self._in_flight < self._max_calls
+        if len(self._waiting) >= BATCH_ENTRIES or self._waiting_bytes >= self._max_bytes:
+            return self._in_flight < self._max_calls
+        return not self._in_flight and not self._is_gathering()
+
+    def _is_gathering(self) -> bool:
+        """Whether more is on its way, and the first that waits has not waited long."""
+        if self._is_overdue or not self._gathers():
+            return False
+        if self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(
+                LONGEST_GATHERING_SECONDS, self._end_gathering
+            )
+        return True
+
+    def _end_gathering(self) -> None:
+        """Send what was gathered, whatever is still to come."""
+        self._is_overdue = True
+        self._dispatch()
 
     def _take(self) -> list[_Entry[T, R]]:
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        self._is_overdue = False
         batch: list[_Entry[T, R]] = []
         size = 0
         while self._waiting and len(batch) < BATCH_ENTRIES:

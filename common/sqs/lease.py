@@ -45,6 +45,7 @@ class LeaseKeeper:
         self._settler = settler
         self._leases: dict[str, _Lease] = {}
         settler.before_settling(self.drop)
+        settler.gather_deletes_while(lambda: bool(self._leases))
 
     def hold(self, message: ReceivedMessage) -> None:
         """Start the lease, counted from the message's receipt. Call it before anything else."""

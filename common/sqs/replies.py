@@ -56,7 +56,8 @@ class ReplyWaiter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._waiting.pop(self._correlation_id, None)
+        if self._waiting.get(self._correlation_id) is self._reply:
+            del self._waiting[self._correlation_id]
         if not self._reply.cancel() and not self._reply.cancelled():
             self._reply.exception()  # seen: asyncio need not report what nobody asked for
 
@@ -95,6 +96,7 @@ class ReplyInbox:
         self._most_waiters = most_waiters
         self._lease_seconds = lease_seconds
         self._settler = Settler(client)
+        self._settler.gather_deletes_while(lambda: bool(self._waiting))
         self._waiting: dict[str, asyncio.Future[ReceivedMessage]] = {}
         self._clients = AsyncExitStack()
         self._pump: Pump | None = None
@@ -178,7 +180,7 @@ class ReplyInbox:
         await self._clients.aclose()
 
     async def _deliver(self, message: ReceivedMessage) -> None:
-        reply = self._waiting.get(message.headers.get("correlation_id", ""))
+        reply = self._waiting.pop(message.headers.get("correlation_id", ""), None)
         if reply is None or reply.done():
             REPLIES.labels("unclaimed").inc()
         else:

@@ -45,10 +45,15 @@ class Settler:
         self._client = client
         self._queues: dict[str, _Lanes] = {}
         self._before: list[Callable[[ReceivedMessage], Awaitable[None]]] = []
+        self._more: list[Callable[[], bool]] = []
 
     def before_settling(self, act: Callable[[ReceivedMessage], Awaitable[None]]) -> None:
         """Have ``act`` finish before a message is deleted or released: the lease's end."""
         self._before.append(act)
+
+    def gather_deletes_while(self, has_more: Callable[[], bool]) -> None:
+        """Let deletes gather, briefly, while ``has_more`` says that others will follow."""
+        self._more.append(has_more)
 
     async def delete(self, message: ReceivedMessage) -> bool:
         """Delete a message whose work is durable. False when its receipt had lost its meaning.
@@ -108,6 +113,7 @@ class Settler:
                     partial(self._delete_batch, queue_url),
                     max_bytes=MESSAGE_LIMIT_BYTES,
                     on_retry=ENTRY_RETRIES.labels(_DELETE).inc,
+                    gathers=lambda: any(has_more() for has_more in self._more),
                 ),
                 changes=Coalescer(
                     partial(self._change_batch, queue_url),

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import NamedTuple
 
 from common.sqs.limits import BATCH_ENTRIES
+
+
+class _Turn(NamedTuple):
+    """Somebody who waits for room, and how much of it makes a call worth its while."""
+
+    granted: asyncio.Future[None]
+    least: int
 
 
 class Slots:
@@ -21,7 +29,7 @@ class Slots:
         self.total = total
         self._free = total
         self._pumps = 0
-        self._turns: deque[asyncio.Future[None]] = deque()
+        self._turns: deque[_Turn] = deque()
 
     @property
     def free(self) -> int:
@@ -51,10 +59,19 @@ class Slots:
             return min(BATCH_ENTRIES, self.total)
         return 1 if was_empty else min(BATCH_ENTRIES, self.total // self._pumps)
 
-    async def reserve(self, most: int) -> int:
-        """Take between 1 and ``most`` slots, as soon as there is one and it is our turn."""
-        if self._free == 0 or self._turns:
-            await self._own_turn()
+    def worthwhile(self, most: int) -> int:
+        """Say how much room makes a receive worth its call, of the ``most`` it may ask for.
+
+        A quarter of the total: while every slot is taken, room appears one message at a time, and
+        a receive for each would cost as many calls as there are messages. Three quarters of the
+        capacity are still in hand then, so nobody waits for the receive.
+        """
+        return max(1, min(most, self.total // 4))
+
+    async def reserve(self, most: int, *, least: int = 1) -> int:
+        """Take up to ``most`` slots, as soon as ``least`` are free and it is our turn."""
+        if self._free < least or self._turns:
+            await self._own_turn(least)
         taken = min(most, self._free)
         self._free -= taken
         self._call_next()
@@ -65,11 +82,11 @@ class Slots:
         self._free += count
         self._call_next()
 
-    async def _own_turn(self) -> None:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async def _own_turn(self, least: int) -> None:
+        turn = _Turn(asyncio.get_running_loop().create_future(), least)
         self._turns.append(turn)
         try:
-            await turn
+            await turn.granted
         except asyncio.CancelledError:
             self._turns.remove(turn)
             self._call_next()
@@ -77,5 +94,7 @@ class Slots:
         self._turns.remove(turn)
 
     def _call_next(self) -> None:
-        if self._free and self._turns and not self._turns[0].done():
-            self._turns[0].set_result(None)
+        if self._turns and self._free >= self._turns[0].least:
+            granted = self._turns[0].granted
+            if not granted.done():
+                granted.set_result(None)

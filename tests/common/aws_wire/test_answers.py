@@ -43,9 +43,8 @@ async def test_a_message_makes_the_whole_way(queue_prefix: str) -> None:
         assert message["MessageId"] == sent["Successful"][0]["MessageId"]
 
         handle: Any = {"Id": "0", "ReceiptHandle": message["ReceiptHandle"]}
-        hidden = await sqs.change_message_visibility_batch(
-            QueueUrl=url, Entries=[{**handle, "VisibilityTimeout": 30}]
-        )
+        longer: Any = {**handle, "VisibilityTimeout": 30}
+        hidden = await sqs.change_message_visibility_batch(QueueUrl=url, Entries=[longer])
         assert [done["Id"] for done in hidden["Successful"]] == ["0"]
         deleted = await sqs.delete_message_batch(QueueUrl=url, Entries=[handle])
         assert [done["Id"] for done in deleted["Successful"]] == ["0"]

@@ -167,3 +167,54 @@ async def test_drain_waits_for_entries_that_pause_before_another_attempt(line: L
     assert line.batches == [[0], [0]]
     assert await submission == "done 0"
     assert len(idle) == 1
+
+
+async def some_turns() -> None:
+    for _ in range(4):
+        await asyncio.sleep(0)
+
+
+async def test_a_gathering_lane_waits_for_what_is_on_its_way_until_a_batch_is_full(
+    line: Line,
+) -> None:
+    line.is_open.set()
+    coalescer = Coalescer(line.call, max_bytes=100, gathers=lambda: True)
+    submissions = [asyncio.ensure_future(coalescer.submit(item, 1)) for item in range(9)]
+    await some_turns()
+    assert line.batches == []
+    submissions.append(asyncio.ensure_future(coalescer.submit(9, 1)))
+    await asyncio.gather(*submissions)
+    assert line.batches == [list(range(10))]
+
+
+async def test_a_gathering_lane_sends_at_once_when_nothing_more_is_on_its_way(line: Line) -> None:
+    line.is_open.set()
+    more = [True]
+    coalescer = Coalescer(line.call, max_bytes=100, gathers=lambda: bool(more))
+    first = asyncio.ensure_future(coalescer.submit(1, 1))
+    await some_turns()
+    more.clear()
+    last = asyncio.ensure_future(coalescer.submit(2, 1))
+    await some_turns()
+    assert line.batches == [[1, 2]]
+    await asyncio.gather(first, last)
+
+
+async def test_a_gathering_lane_waits_no_longer_than_its_bound(line: Line) -> None:
+    line.is_open.set()
+    coalescer = Coalescer(line.call, max_bytes=100, gathers=lambda: True)
+    assert await coalescer.submit(1, 1) == "done 1"
+    assert await coalescer.submit(2, 1) == "done 2"
+    assert line.batches == [[1], [2]]
+
+
+async def test_a_drain_ends_the_gathering(line: Line) -> None:
+    line.is_open.set()
+    coalescer = Coalescer(line.call, max_bytes=100, gathers=lambda: True)
+    submission = asyncio.ensure_future(coalescer.submit(1, 1))
+    await some_turns()
+    draining = asyncio.ensure_future(coalescer.drain())
+    await some_turns()
+    assert line.batches == [[1]]
+    await draining
+    assert await submission == "done 1"

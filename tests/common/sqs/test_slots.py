@@ -74,3 +74,22 @@ async def test_refuses_more_pumps_than_slots() -> None:
         slots.join()
     with pytest.raises(ValueError, match="at least one slot"):
         Slots(0)
+
+
+async def test_a_receive_waits_until_there_is_room_for_more_than_one_message() -> None:
+    slots = Slots(20)
+    least = slots.worthwhile(10)
+    assert least == 5
+    await slots.reserve(20)
+    waiting = asyncio.ensure_future(slots.reserve(10, least=least))
+    for _ in range(4):
+        slots.give_back(1)
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    slots.give_back(1)
+    assert await waiting == 5
+
+
+def test_a_process_of_few_slots_receives_for_each_of_them() -> None:
+    assert Slots(1).worthwhile(10) == 1
+    assert Slots(3).worthwhile(3) == 1
