@@ -11,6 +11,8 @@ import httpx
 import msgspec
 
 from client.api import DEFAULT_URL, Client, ServiceError
+from client.callbacks import add_callbacks
+from client.dead_letters import add_dead_letters
 from client.errors import CommandError
 from client.local.run import Options, run
 from client.local.running import find_running
@@ -120,6 +122,9 @@ def _parser() -> argparse.ArgumentParser:
     trace = commands.add_parser("trace", help="show a trace of the local system as a tree")
     trace.add_argument("id", nargs="?", help="a trace id; the newest when left out")
     trace.set_defaults(command=_trace)
+
+    add_dead_letters(commands)
+    add_callbacks(commands)
     return parser
 
 

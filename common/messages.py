@@ -7,6 +7,7 @@ that was ever released.
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
@@ -42,7 +43,8 @@ class PredictionRequest(msgspec.Struct, frozen=True, kw_only=True, tag="predicti
     (format, encoding, delimiter, ...) and returns with the result. ``keep`` says that somebody will
     come for the result later, so the work is done even when its deadline has passed. ``fresh_id``
     says that the producer made the id for this very request: no earlier result can bear it, so the
-    reply need not wait for the object store's word on that.
+    reply need not wait for the object store's word on that. ``callback_url`` is told once the
+    result is settled, whatever it is.
     """
 
     prediction_id: PredictionId
@@ -58,6 +60,7 @@ class PredictionRequest(msgspec.Struct, frozen=True, kw_only=True, tag="predicti
     keep: bool = False
     dialect: dict[str, str | int | None] = {}
     fresh_id: bool = False
+    callback_url: str | None = None
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True, tag_field="outcome", tag="completed"):
@@ -89,6 +92,8 @@ class FailureCode(StrEnum):
     PREDICTION_ID_REUSED = "prediction-id-reused"
     UNPROCESSABLE = "unprocessable"
     INTERNAL = "internal"
+    CANCELLED = "cancelled"
+    ATTEMPTS_EXHAUSTED = "attempts-exhausted"
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag_field="outcome", tag="failed"):
@@ -103,3 +108,28 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag_field="outcome", tag
 
 PredictionReply = Completed | Failed
 """What the reply queue carries and the object store keeps, byte for byte the same."""
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag_field="promise", tag="accepted"):
+    """The word given to a client that its result can be fetched later: the work is wanted.
+
+    ``created`` is for people; no decision hangs on a wall clock.
+    """
+
+    prediction_id: PredictionId
+    model: str
+    fingerprint: str
+    created: datetime
+    callback_url: str | None = None
+
+
+class Lapsed(msgspec.Struct, frozen=True, kw_only=True, tag_field="promise", tag="lapsed"):
+    """A worker's word that it found nobody waiting in time, and so will not do the work."""
+
+    prediction_id: PredictionId
+    model: str
+    fingerprint: str
+
+
+Promise = Accepted | Lapsed
+"""Kept once under an id: whichever is first decides whether late work is done or skipped."""

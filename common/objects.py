@@ -6,9 +6,9 @@ attempt: the caller keeps its message until the object is durable.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientError as ConnectionFailure
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,6 +17,7 @@ from common.errors import TransientError
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
+    from types_aiobotocore_s3.type_defs import LifecycleRuleOutputTypeDef, LifecycleRuleTypeDef
 
 STORE_UNAVAILABLE = "object-store-unavailable"
 PUT_ATTEMPTS = 3
@@ -25,6 +26,7 @@ PUT_ATTEMPTS = 3
 _TAKEN = "PreconditionFailed"
 _CONFLICT = "ConditionalRequestConflict"
 _ABSENT = "NoSuchKey"
+_NO_LIFECYCLE = "NoSuchLifecycleConfiguration"
 _OURS = "BucketAlreadyOwnedByYou"
 _REGION_WITHOUT_CONSTRAINT = "us-east-1"
 
@@ -87,6 +89,15 @@ class ObjectStore:
             async with answer["Body"] as stream:
                 return await stream.read()
 
+    async def delete(self, key: str) -> None:
+        """Remove the object, whatever it holds; one that is not there is no error.
+
+        Raises:
+            TransientError: the store did not answer, or the bucket does not exist (yet).
+        """
+        with self._errors("delete"):
+            await self._client.delete_object(Bucket=self.bucket, Key=key)
+
     async def ensure_bucket(self) -> None:
         """Create the bucket unless it is there. Two processes may do so at the same time.
 
@@ -106,6 +117,34 @@ class ObjectStore:
             except ClientError as error:
                 if _code(error) != _OURS:
                     raise
+
+    async def expire(self, prefixes: Sequence[str], *, days: int) -> None:
+        """Have the store delete objects under ``prefixes`` by itself, ``days`` after their writing.
+
+        Rules that others gave the bucket stay. May be called any number of times.
+
+        Raises:
+            TransientError: the store did not answer, or refused.
+        """
+        ours = [_expiry_rule(prefix, days) for prefix in prefixes]
+        names = {rule["ID"] for rule in ours}
+        with self._errors("set the expiry"):
+            found = await self._lifecycle()
+            others = [rule for rule in found if rule.get("ID") not in names]
+            if all(any(_is_within(rule, old) for old in found) for rule in ours):
+                return
+            await self._client.put_bucket_lifecycle_configuration(
+                Bucket=self.bucket, LifecycleConfiguration={"Rules": [*others, *ours]}
+            )
+
+    async def _lifecycle(self) -> list[LifecycleRuleOutputTypeDef]:
+        try:
+            answer = await self._client.get_bucket_lifecycle_configuration(Bucket=self.bucket)
+        except ClientError as error:
+            if _code(error) == _NO_LIFECYCLE:
+                return []
+            raise
+        return answer.get("Rules", [])
 
     async def ping(self) -> None:
         """Ask for the bucket.
@@ -136,3 +175,17 @@ class ObjectStore:
 
 def _code(error: ClientError) -> str:
     return error.response.get("Error", {}).get("Code", "")
+
+
+def _expiry_rule(prefix: str, days: int) -> LifecycleRuleTypeDef:
+    return {
+        "ID": f"carimbo-expire-{prefix.strip('/')}",
+        "Status": "Enabled",
+        "Filter": {"Prefix": prefix},
+        "Expiration": {"Days": days},
+    }
+
+
+def _is_within(rule: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    """Whether all of a rule is in one that was found, which may say more."""
+    return all(found.get(name) == value for name, value in rule.items())

@@ -17,6 +17,16 @@ def dead_letter_queue(prefix: str, model: str) -> str:
     return f"{prefix}{model}-dead-letters"
 
 
+def callbacks_queue(prefix: str) -> str:
+    """Name of the queue of callbacks to deliver."""
+    return f"{prefix}callbacks"
+
+
+def callbacks_dead_letter_queue(prefix: str) -> str:
+    """Name of the queue where callbacks that could not be delivered are buried."""
+    return f"{prefix}callbacks-dead-letters"
+
+
 def reply_queue_prefix(prefix: str) -> str:
     """What every reply queue's name starts with: the sweeper looks for it."""
     return f"{prefix}replies-"
@@ -30,3 +40,27 @@ def new_reply_queue(prefix: str) -> str:
 def result_key(prediction_id: PredictionId) -> str:
     """Object key of a prediction's one terminal result."""
     return f"results/{prediction_id}.json"
+
+
+def callback_event_key(prediction_id: PredictionId, event_type: str) -> str:
+    """Object key of what a callback tells; ``event_type`` is as in ``CallbackEvent``."""
+    return f"callbacks/{prediction_id}/{event_type}.json"
+
+
+def callback_attempt_key(prediction_id: PredictionId, attempt: int) -> str:
+    """Object key of one line of a prediction's delivery log; ``attempt`` counts from 1."""
+    return f"callbacks/{prediction_id}/{attempt}.json"
+
+
+def promise_key(prediction_id: PredictionId) -> str:
+    """Object key of the one decision whether a prediction's result will be fetched later."""
+    return f"accepted/{prediction_id}.json"
+
+
+def idempotency_key(digest: str) -> str:
+    """Object key of what was asked under an Idempotency-Key, told by the key's SHA-256."""
+    return f"idempotency/{digest}.json"
+
+
+KEPT_PREFIXES = ("results/", "accepted/", "idempotency/", "claims/", "callbacks/")
+"""Prefixes of the object keys that are deleted when the time for which results are kept is over."""

@@ -2,61 +2,67 @@
 
 The queue's message is deleted by the broker after this returns, and so only when the result is
 durable and the reply is sent. What is raised here decides what becomes of the message: a permanent
-error buries it with its reason, anything else brings it back.
+error buries it with its reason, ``UnsettledError`` only ever brings it back, anything else brings
+it back until its attempts are spent.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
+import msgspec
 import structlog
 from opentelemetry import trace
 
 from common.errors import CarimboError, PermanentError, TransientError
 from common.messages import (
     Completed,
+    Failed,
     FailureCode,
     PredictionReply,
     PredictionRequest,
 )
 from common.telemetry import prediction_in_logs
 from consumer.aliases import Aliases
-from consumer.deadline import Delivery, QueueClock, Verdict, decide
+from consumer.attempt import Attempt, UnsettledError, back_off_seconds, settling
+from consumer.deadline import QueueClock, Verdict, decide
 from consumer.metrics import IN_FLIGHT, OUTCOMES, STAGE_SECONDS
+from consumer.orders import CallbackOrders
 from consumer.prediction import Predictor
-from consumer.results import Results, Tell, failed
+from consumer.results import Results, failed
 from consumer.served_model import ServedModel
 from consumer.version_cache import VersionCache
 
-ANSWERED = frozenset({FailureCode.UNKNOWN_VERSION, FailureCode.EXPIRED})
+ANSWERED = frozenset(
+    {
+        FailureCode.UNKNOWN_VERSION,
+        FailureCode.EXPIRED,
+        FailureCode.CANCELLED,
+        FailureCode.PREDICTION_ID_REUSED,
+    }
+)
 """Failures that are an answer to the caller and nothing for an operator to look at."""
 
-LONGEST_BACK_OFF_SECONDS = 300
-
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One delivery of a request: its stamps, what its sender said, and how to answer it."""
-
-    delivery: Delivery
-    budget_ms: int | None
-    is_last: bool
-    tell: Tell
+_results: msgspec.json.Decoder[Completed | Failed] = msgspec.json.Decoder(Completed | Failed)
 
 
 class Predictions:
     """Answers requests. Everything it is made of is shared by all requests of the process."""
 
     def __init__(
-        self, aliases: Aliases, cache: VersionCache, predictor: Predictor, results: Results
+        self,
+        aliases: Aliases,
+        cache: VersionCache,
+        predictor: Predictor,
+        results: Results,
+        orders: CallbackOrders,
     ) -> None:
         self._aliases = aliases
         self._cache = cache
         self._predictor = predictor
         self._results = results
+        self._orders = orders
         self._clock = QueueClock()
 
     async def answer(self, request: PredictionRequest, attempt: Attempt) -> None:
@@ -64,7 +70,8 @@ class Predictions:
 
         Raises:
             PermanentError: answered with the reason; the message is to be buried.
-            TransientError: try again later.
+            UnsettledError: what became of it is not certain; the message has to come back.
+            TransientError: try again later, while attempts are left.
         """
         with (
             prediction_in_logs(request.prediction_id),
@@ -76,14 +83,32 @@ class Predictions:
             try:
                 await self._work(request, attempt)
             except TransientError as error:
+                kind = UnsettledError if isinstance(error, UnsettledError) else TransientError
                 pause = back_off_seconds(attempt.delivery.receive_count)
-                raise TransientError(error.code, error.message, delay_seconds=pause) from error
+                raise kind(error.code, error.message, delay_seconds=pause) from error
 
     async def _work(self, request: PredictionRequest, attempt: Attempt) -> None:
-        if attempt.delivery.receive_count > 1 and await self._told_again(request, attempt):
+        looks = request.keep or not attempt.is_first
+        if looks and await self._told_again(request, attempt):
             return
+        if attempt.is_beyond:
+            await self._refuse(request, attempt, _exhausted(attempt))
+            return
+        age_ms = self._clock.age_ms(attempt.delivery, time.monotonic())
+        verdict = decide(budget_ms=attempt.budget_ms, age_ms=age_ms, keep=request.keep)
+        if verdict is Verdict.EXPIRED:
+            if await self._lapses(request):
+                await self._settle(request, _expired(request, attempt, age_ms), attempt)
+                return
+            # Its caller was told to come back for the result, and may have cancelled since.
+            request = msgspec.structs.replace(request, keep=True)
+            if await self._told_again(request, attempt):
+                return
+        await self._try(request, attempt, age_ms)
+
+    async def _try(self, request: PredictionRequest, attempt: Attempt, age_ms: float) -> None:
         try:
-            reply = await self._reply(request, attempt)
+            reply = await self._predict(request, age_ms)
         except PermanentError as error:
             await self._refuse(request, attempt, error)
         except Exception as error:
@@ -93,26 +118,30 @@ class Predictions:
         else:
             await self._settle(request, reply, attempt)
 
+    async def _lapses(self, request: PredictionRequest) -> bool:
+        with settling():
+            return await self._results.lapse(request)
+
     async def _told_again(self, request: PredictionRequest, attempt: Attempt) -> bool:
-        """A redelivery changes nothing: what was decided before is told again."""
-        earlier = await self._results.earlier(request)
-        if earlier is None:
-            return False
-        await attempt.tell(earlier)
+        """What was decided before is told again, and changes nothing.
+
+        Raises:
+            PermanentError: what was decided is to bury the message, and that was not done.
+        """
+        with settling():
+            earlier = await self._results.earlier(request)
+            if earlier is None:
+                return False
+            await attempt.tell(earlier)
+            await self._orders.order(request, earlier)
         OUTCOMES.labels(request.model, "repeated").inc()
         log.info("prediction_repeated", receive_count=attempt.delivery.receive_count)
+        result = _results.decode(earlier)
+        if isinstance(result, Failed) and result.code not in ANSWERED:
+            raise PermanentError(result.code, result.message)
         return True
 
-    async def _reply(self, request: PredictionRequest, attempt: Attempt) -> PredictionReply:
-        age_ms = self._clock.age_ms(attempt.delivery, time.monotonic())
-        verdict = decide(budget_ms=attempt.budget_ms, age_ms=age_ms, keep=request.keep)
-        if verdict is Verdict.EXPIRED:
-            return failed(
-                request,
-                FailureCode.EXPIRED,
-                f"After {age_ms:.0f} ms on its way nobody awaited the file any more; the budget "
-                f"was {attempt.budget_ms} ms. Send it again, or ask to come back for the result.",
-            )
+    async def _predict(self, request: PredictionRequest, age_ms: float) -> PredictionReply:
         served = await self._version(request)
         prediction = await self._predictor.predict(served, request)
         stages = {"queue": age_ms, **prediction.stages}
@@ -143,9 +172,12 @@ class Predictions:
     async def _settle(
         self, request: PredictionRequest, reply: PredictionReply, attempt: Attempt
     ) -> None:
-        is_new = request.fresh_id and attempt.delivery.receive_count == 1
+        # Of a kept request the result may be there already: it can be cancelled at any time.
+        is_new = request.fresh_id and attempt.is_first and not request.keep
         started = time.perf_counter()
-        await self._results.settle(request, reply, attempt.tell, is_new=is_new)
+        with settling():
+            told = await self._results.settle(request, reply, attempt.tell, is_new=is_new)
+            await self._orders.order(request, told)
         stages = reply.stages if isinstance(reply, Completed) else {}
         for stage, spent_ms in stages.items():
             STAGE_SECONDS.labels(request.model, stage).observe(spent_ms / 1000)
@@ -167,19 +199,27 @@ class Predictions:
     async def _give_up(
         self, request: PredictionRequest, attempt: Attempt, error: Exception
     ) -> None:
-        """The last attempt failed: the caller learns it, if anything still works."""
+        """The last attempt failed: the caller learns it before the message is buried."""
         message = (
             error.message
             if isinstance(error, CarimboError)
             else "The worker failed on this file every time; the operators can see why in its log."
         )
-        try:
-            await self._settle(request, failed(request, FailureCode.INTERNAL, message), attempt)
-        except CarimboError as another:
-            log.warning("failure_not_told", code=another.code, reason=another.message)
+        await self._settle(request, failed(request, FailureCode.INTERNAL, message), attempt)
 
 
-def back_off_seconds(receive_count: int) -> int:
-    """1, 4, 16, 64, ... up to 300 s: five attempts bridge an outage of a minute and a half."""
-    fourfold = min(max(receive_count, 1) - 1, LONGEST_BACK_OFF_SECONDS.bit_length())
-    return min(1 << 2 * fourfold, LONGEST_BACK_OFF_SECONDS)
+def _expired(request: PredictionRequest, attempt: Attempt, age_ms: float) -> Failed:
+    return failed(
+        request,
+        FailureCode.EXPIRED,
+        f"After {age_ms:.0f} ms on its way nobody awaited the file any more; the budget "
+        f"was {attempt.budget_ms} ms. Send it again, or ask to come back for the result.",
+    )
+
+
+def _exhausted(attempt: Attempt) -> PermanentError:
+    return PermanentError(
+        FailureCode.ATTEMPTS_EXHAUSTED,
+        f"The file was taken on {attempt.attempts} times and no worker came to an end with it: "
+        "they died, or could not reach what they need. The operators can see it and send it back.",
+    )

@@ -16,12 +16,14 @@ from common.messages import (
     Completed,
     Failed,
     FailureCode,
+    Lapsed,
     PredictionId,
     PredictionReply,
     PredictionRequest,
+    Promise,
 )
 from common.objects import ObjectStore
-from common.topology import result_key
+from common.topology import promise_key, result_key
 
 JSON = "application/json"
 Tell = Callable[[bytes], Awaitable[None]]
@@ -29,6 +31,7 @@ Tell = Callable[[bytes], Awaitable[None]]
 
 _tracer = trace.get_tracer("carimbo.consumer")
 _decoder: msgspec.json.Decoder[Completed | Failed] = msgspec.json.Decoder(Completed | Failed)
+_promises: msgspec.json.Decoder[Promise] = msgspec.json.Decoder(Promise)
 
 
 class Results:
@@ -46,10 +49,29 @@ class Results:
         stored = await self._store.get(result_key(request.prediction_id))
         return None if stored is None else _same_or_reused(stored, request)
 
+    async def lapse(self, request: PredictionRequest) -> bool:
+        """Decide for good that nobody awaits the request; False when somebody was told to return.
+
+        Its producer decides by the same object, so that the two can never disagree.
+
+        Raises:
+            TransientError: the store did not answer.
+        """
+        key = promise_key(request.prediction_id)
+        lapsed = Lapsed(
+            prediction_id=request.prediction_id,
+            model=request.model,
+            fingerprint=request.fingerprint,
+        )
+        if await self._store.put_once(key, msgspec.json.encode(lapsed), JSON):
+            return True
+        kept = await self._store.get(key)
+        return kept is not None and isinstance(_promises.decode(kept), Lapsed)
+
     async def settle(
         self, request: PredictionRequest, reply: PredictionReply, tell: Tell, *, is_new: bool
-    ) -> None:
-        """Keep and tell the result; returns once both are done.
+    ) -> bytes:
+        """Keep and tell the result; returns what was told once both are done.
 
         ``is_new``: no earlier result can exist, so that the caller need not wait for the store.
 
@@ -59,10 +81,11 @@ class Results:
         body = msgspec.json.encode(reply)
         if is_new:
             await _both(self._keep(request.prediction_id, body), tell(body))
-            return
+            return body
         if not await self._keep(request.prediction_id, body):
             body = await self.earlier(request) or body
         await tell(body)
+        return body
 
     async def _keep(self, prediction_id: PredictionId, body: bytes) -> bool:
         with _tracer.start_as_current_span("store", record_exception=False):

@@ -65,7 +65,12 @@ class Settings(BaseSettings):
         ),
     )
     max_attempts: int = Field(
-        default=5, ge=1, description="How often a request is tried before it is buried."
+        default=5,
+        ge=1,
+        le=100,
+        description=(
+            "How often a request is tried before it is buried; a worker's death counts as one."
+        ),
     )
     registry_refresh: Seconds = Field(
         default=timedelta(seconds=5),

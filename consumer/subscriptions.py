@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+import structlog
+from faststream.exceptions import NackMessage
 
+from common.errors import PermanentError
 from common.faststream_sqs import SQSBroker, SQSQueue, SQSResponse
 from common.faststream_sqs.annotations import SQSMessage
+from common.faststream_sqs.schemas import LAST_RESORT_RECEIVE_COUNT
 from common.faststream_sqs.subscriber.usecase import SQSSubscriber
 from common.messages import PredictionRequest
 from common.sqs import Slots
 from common.topology import dead_letter_queue, requests_queue
+from consumer.attempt import Attempt, UnsettledError
 from consumer.deadline import Delivery, budget_from
-from consumer.handler import Attempt, Predictions
+from consumer.handler import Predictions
 from consumer.results import Tell
 from consumer.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 
 def subscribe(
@@ -35,6 +42,7 @@ def _queue(settings: Settings, model: str) -> SQSQueue:
         dead_letter=dead_letter_queue(settings.queue_prefix, model),
         visibility_seconds=round(settings.visibility.total_seconds()),
         max_receive_count=settings.max_attempts,
+        last_resort=LAST_RESORT_RECEIVE_COUNT,
     )
 
 
@@ -50,10 +58,24 @@ def _subscribe(
 
     async def predict(request: PredictionRequest, message: SQSMessage) -> None:
         async def tell(body: bytes) -> None:
-            if message.reply_to:
+            if not message.reply_to:
+                return
+            try:
                 await subscriber.reply(message, SQSResponse(msgspec.Raw(body)))
+            except PermanentError as error:
+                # The result is stored, and whoever waits for it looks there too.
+                log.warning("reply_not_sent", code=error.code, reason=error.message)
 
-        await predictions.answer(request, _attempt(message, queue, tell))
+        try:
+            await predictions.answer(request, _attempt(message, queue, tell))
+        except UnsettledError as error:
+            log.warning(
+                "prediction_unsettled",
+                code=error.code,
+                reason=error.message,
+                receive_count=message.receive_count,
+            )
+            raise NackMessage(delay_seconds=error.delay_seconds) from error
         # The reply went out beside the store; FastStream must not send this None after it.
         message.reply_to = ""
 
@@ -71,6 +93,6 @@ def _attempt(message: SQSMessage, queue: SQSQueue, tell: Tell) -> Attempt:
             received_at=raw.received_at,
         ),
         budget_ms=budget_from(raw.headers),
-        is_last=raw.receive_count >= queue.max_receive_count,
+        attempts=queue.max_receive_count,
         tell=tell,
     )

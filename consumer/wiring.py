@@ -18,6 +18,7 @@ from consumer.aliases import Aliases
 from consumer.handler import Predictions
 from consumer.health import Health
 from consumer.loading import Loader
+from consumer.orders import CallbackOrders
 from consumer.prediction import Predictor
 from consumer.results import Results
 from consumer.settings import Settings
@@ -62,7 +63,9 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
             graceful_timeout=settings.drain.total_seconds(),
             middlewares=(SQSTelemetryMiddleware(),),
         )
-        subscribe(broker, Predictions(aliases, cache, predictor, Results(store)), settings)
+        orders = CallbackOrders(broker, settings.queue_prefix)
+        predictions = Predictions(aliases, cache, predictor, Results(store), orders)
+        subscribe(broker, predictions, settings)
         health = Health(
             aliases=aliases,
             pings={"queue service": lambda: _ping(broker), "object store": store.ping},

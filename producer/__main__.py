@@ -6,6 +6,7 @@ import asyncio
 import signal
 import socket
 import sys
+from types import FrameType
 
 import structlog
 import uvicorn
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from common.errors import PermanentError
 from common.telemetry import configure_logging, configure_tracing, flush_traces
 from producer.settings import Settings
-from producer.wiring import running_producer
+from producer.wiring import Producer, running_producer
 
 FINISH_SECONDS = 20
 """What requests in flight get to finish after SIGTERM; Kubernetes kills after 30."""
@@ -24,6 +25,19 @@ KEEP_ALIVE_SECONDS = 75
 """Longer than common load balancers keep an idle connection, so that they close it first."""
 
 log = structlog.get_logger("producer")
+
+
+class Server(uvicorn.Server):
+    """Tells the producer of a signal to stop at once: long polls must not hold up the stop."""
+
+    def __init__(self, producer: Producer, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._producer = producer
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to leave."""
+        self._producer.stopping = True
+        super().handle_exit(sig, frame)
 
 
 def main() -> int:
@@ -63,7 +77,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
             server.should_exit = True
 
     async with running_producer(settings, tracing, stop_failed) as producer:
-        server = uvicorn.Server(
+        server = Server(
+            producer,
             uvicorn.Config(
                 producer.app,
                 http="httptools",
@@ -74,7 +89,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=FINISH_SECONDS,
-            )
+            ),
         )
         host, port, *_ = listener.getsockname()
         log.info("listening", host=host, port=port)

@@ -20,7 +20,7 @@ from producer.health import Readiness, run_checks
 from producer.models import list_models
 from producer.openapi import DOCUMENT_VERSION, DocumentPlugin, PagePlugin
 from producer.parts import STATE_KEY, AnyRequest, Parts, parts_of
-from producer.predictions import label_file, read_prediction
+from producer.predictions import cancel_prediction, label_file, read_prediction
 from producer.problems import KINDS, MEDIA_TYPE, UnknownError, code_of, headers_of, problem_of
 
 _log = structlog.get_logger("producer.http")
@@ -33,6 +33,7 @@ def build_app(parts: Parts) -> Litestar:
         route_handlers=[
             label_file,
             read_prediction,
+            cancel_prediction,
             list_models,
             list_problems,
             explain_problem,

@@ -90,6 +90,8 @@ def _identity(exchange: Exchange) -> list[tuple[bytes, bytes]]:
     _trace_context.inject(carrier)
     if exchange.prediction_id is not None:
         carrier["prediction-id"] = exchange.prediction_id
+    if exchange.is_replayed:
+        carrier["idempotency-replayed"] = "true"
     return [(name.encode(), text.encode()) for name, text in carrier.items()]
 
 

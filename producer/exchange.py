@@ -21,13 +21,14 @@ class Exchange:
 
     ``id_from_client``: the client chose the id, so an earlier result may bear it already.
     ``id_refused``: what the client chose is no UUID; ``prediction_id`` is a new one, to name this
-    exchange by.
+    exchange by. ``is_replayed``: an earlier request under the same Idempotency-Key did the work.
     """
 
     span: Span
     prediction_id: PredictionId | None = None
     id_from_client: bool = False
     id_refused: bool = False
+    is_replayed: bool = False
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     def accepted_id(self) -> PredictionId:

@@ -34,7 +34,7 @@ class Metrics:
         )
         self._predictions = Counter(
             "carimbo_predictions",
-            "Prediction requests by outcome: completed, or a problem's code.",
+            "Prediction requests by outcome: completed, accepted (a 202), or a problem's code.",
             ["model", "outcome"],
             registry=self.registry,
         )
@@ -53,6 +53,12 @@ class Metrics:
         self.in_flight = Gauge(
             "carimbo_predictions_in_flight",
             "Prediction requests being handled now.",
+            registry=self.registry,
+        )
+        self.predicted_wait = Gauge(
+            "carimbo_predicted_wait_seconds",
+            "How long a file that is sent now would wait for its answer, as far as is known.",
+            ["model"],
             registry=self.registry,
         )
         self.loop_lag = Gauge(
@@ -77,6 +83,10 @@ class Metrics:
         self._rows.labels(model, "labelled").inc(labelled)
         self._rows.labels(model, "rejected").inc(rejected)
         self._answered_from.labels(source).inc()
+
+    def count_accepted(self, model: str) -> None:
+        """Count one file whose result is fetched later."""
+        self._predictions.labels(model, "accepted").inc()
 
     def count_problem(self, model: str, code: str) -> None:
         """Count one request that ended in the problem ``code``."""

@@ -26,18 +26,27 @@ PAGE = "docs.html"
 LABEL_PATH = "/v1/models/{model}/predictions"
 REFERENCE = "#/components/schemas/{name}"
 
-NOT_FOR_LABELLING = frozenset({"not-found", "method-not-allowed", "unknown-prediction"})
+PREDICTION_PATH = "/v1/predictions/{prediction_id}"
+
+NOT_FOR_LABELLING = frozenset(
+    {"not-found", "method-not-allowed", "unknown-prediction", "already-settled"}
+)
 OTHER_PROBLEMS: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("/v1/predictions/{prediction_id}", "get"): (
+    (PREDICTION_PATH, "get"): (
+        "bad-request",
         "unknown-prediction",
         "contract-mismatch",
         "prediction-id-reused",
+        "cancelled",
         "unprocessable",
         "expired",
         "internal",
         "worker-failed",
+        "attempts-exhausted",
+        "overloaded",
         "unavailable",
     ),
+    (PREDICTION_PATH, "delete"): ("unknown-prediction", "already-settled", "unavailable"),
     ("/problems/{code}", "get"): ("not-found",),
 }
 
@@ -89,6 +98,14 @@ def describe(document: Mapping[str, Any], contracts: Mapping[str, Contract]) -> 
         contracts, dict(zip(rows, references[1:], strict=True))
     )
     operation["responses"]["200"]["headers"] = _answer_headers()
+    operation["responses"]["202"]["headers"] = {**_answer_headers(), **_pending_headers()}
+    reading = described["paths"][PREDICTION_PATH]["get"]
+    reading["responses"]["200"]["headers"] = _identity_headers()
+    reading["responses"]["200"]["content"]["text/event-stream"] = {"schema": _event_stream()}
+    reading["responses"]["202"]["headers"] = {**_identity_headers(), **_pending_headers()}
+    reading["responses"]["204"] = {
+        "description": "The end of a stream of events was seen already (Last-Event-ID)."
+    }
     for_labelling = [code for code in KINDS if code not in NOT_FOR_LABELLING]
     _add_problems(operation, for_labelling, references[0])
     for (path, method), codes in OTHER_PROBLEMS.items():
@@ -145,7 +162,10 @@ def _header_line(contract: Contract) -> str:
 def _request_headers() -> list[dict[str, Any]]:
     described = {
         "Prefer": "handling=strict refuses a file that has a bad row (handling=lenient, the "
-        "default, labels the others); wait=N waits at most N seconds, up to 60 (RFC 7240).",
+        "default, labels the others); wait=N waits at most N seconds, up to 60; respond-async does "
+        "not wait, or only as long as a wait=N beside it says (RFC 7240).",
+        "Idempotency-Key": "Repeated with the same file and query, it gives the same prediction, "
+        "done or under way, for as long as results are kept.",
         "Prediction-Id": "A UUID of the client's choice that names the prediction. Repeated with "
         "the same request, it gives the same result.",
         "Content-Disposition": "The file's name, for a raw body.",
@@ -163,6 +183,23 @@ def _answer_headers() -> dict[str, Any]:
         **_identity_headers(),
         "Server-Timing": _header("Milliseconds by stage; the stages add up to total."),
         "Preference-Applied": _header("The preferences that were honoured (RFC 7240)."),
+        "Idempotency-Replayed": _header("true when an earlier request had the same key."),
+    }
+
+
+def _pending_headers() -> dict[str, Any]:
+    return {
+        "Location": _header("Where the result will be."),
+        "Retry-After": _header("Seconds after which it may be there."),
+    }
+
+
+def _event_stream() -> dict[str, Any]:
+    return {
+        "type": "string",
+        "description": "Server-sent events: `status` with the body of a 202, then `result` with "
+        "the body of a 200, or `problem` with a problem; comments keep the connection open. A "
+        "stream that ends early says `retry`, or nothing: connect again.",
     }
 
 
@@ -185,7 +222,7 @@ def _add_problems(
         by_status.setdefault(KINDS[code].status, []).append(code)
     for status, names in by_status.items():
         headers = _identity_headers()
-        if status == 503:  # noqa: PLR2004 - Service Unavailable
+        if status in {429, 503}:  # Too Many Requests, Service Unavailable
             headers["Retry-After"] = _header("Seconds after which to come back.")
         operation["responses"][str(int(status))] = {
             "description": "; ".join(f"`{name}`: {KINDS[name].title}" for name in names),

@@ -13,6 +13,7 @@ from producer.catalogue import Catalogue
 from producer.health import Check
 from producer.metrics import Metrics
 from producer.service import PredictionService
+from producer.stored import StoredPredictions
 
 STATE_KEY = "parts"
 
@@ -24,6 +25,7 @@ class Parts:
     """Everything that outlives a request."""
 
     service: PredictionService
+    stored: StoredPredictions
     catalogue: Catalogue
     metrics: Metrics
     checks: Mapping[str, Check]

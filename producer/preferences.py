@@ -1,4 +1,4 @@
-"""What a client prefers (RFC 7240): how to treat bad rows, and how long to wait.
+"""What a client prefers (RFC 7240): how to treat bad rows, how long to wait, or not to.
 
 Pure: header values in, a decision out. A preference that is unknown, malformed or out of place is
 ignored, as the RFC asks; of one that is named twice, the first counts.
@@ -28,12 +28,14 @@ class Handling(StrEnum):
 class Preferences:
     """What a request asked for, with the gaps filled.
 
+    ``respond_async``: the client will come for the result, after ``wait`` (0 unless it says more).
     ``applied`` is the value for ``Preference-Applied``; empty when nothing was asked that counts.
     """
 
     handling: Handling
     wait: timedelta
     applied: str
+    respond_async: bool = False
 
 
 def read_preferences(headers: Iterable[str], *, default_wait: timedelta) -> Preferences:
@@ -51,12 +53,21 @@ def read_preferences(headers: Iterable[str], *, default_wait: timedelta) -> Pref
         handling = Handling(asked["handling"])
         applied.append(f"handling={handling}")
 
-    wait = default_wait
+    respond_async = "respond-async" in asked
+    if respond_async:
+        applied.append("respond-async")
+
+    wait = timedelta(0) if respond_async else default_wait
     if _WHOLE_SECONDS.fullmatch(asked.get("wait", "")):
         wait = min(timedelta(seconds=int(asked["wait"])), LONGEST_WAIT)
         applied.append(f"wait={int(wait.total_seconds())}")
 
-    return Preferences(handling=handling, wait=wait, applied=", ".join(applied))
+    return Preferences(
+        handling=handling,
+        wait=wait,
+        applied=", ".join(applied),
+        respond_async=respond_async,
+    )
 
 
 def _preferences(headers: Iterable[str]) -> Iterator[tuple[str, str]]:

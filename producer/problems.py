@@ -36,6 +36,7 @@ _BAD, _MISSING = HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND
 _CONFLICT, _LARGE = HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 _MEDIA, _ROWS = HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.UNPROCESSABLE_ENTITY
 _AWAY, _LATE = HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT
+_MANY, _GONE = HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.GONE
 
 KINDS: Mapping[str, Kind] = {
     "bad-request": Kind(_BAD, "The request is not valid", "See detail, and the API's document."),
@@ -48,6 +49,11 @@ KINDS: Mapping[str, Kind] = {
         _BAD,
         "The prediction id is not a UUID",
         "Send a UUID as Prediction-Id, or leave the header out and read it from the answer.",
+    ),
+    "invalid-idempotency-key": Kind(
+        _BAD,
+        "The Idempotency-Key cannot be used",
+        "Send 1 to 255 visible ASCII characters, a UUID for example.",
     ),
     "malformed-upload": Kind(
         _BAD,
@@ -64,8 +70,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "unknown-prediction": Kind(
         _MISSING,
-        "No result is stored under this prediction id",
-        "It may be under way still: ask again shortly. Results are kept for a limited time.",
+        "Nothing is known under this prediction id",
+        "Check the id. Results are kept for a limited time; a call that still waits for its "
+        "answer elsewhere can be looked up once it has one.",
     ),
     "method-not-allowed": Kind(
         HTTPStatus.METHOD_NOT_ALLOWED,
@@ -76,6 +83,14 @@ KINDS: Mapping[str, Kind] = {
         _CONFLICT,
         "The model changed while the file was being read",
         "Send the file again: it will be read as the new version asks.",
+    ),
+    "already-settled": Kind(
+        _CONFLICT,
+        "The prediction has its result already",
+        "There is nothing left to cancel; GET its address for the result.",
+    ),
+    "cancelled": Kind(
+        _GONE, "The prediction was cancelled", "Send the file again, under a new id and key."
     ),
     "prediction-id-reused": Kind(
         _CONFLICT,
@@ -120,6 +135,16 @@ KINDS: Mapping[str, Kind] = {
         "Some rows are bad, and strict handling was asked for",
         "Mend the rows in violations, or send Prefer: handling=lenient to label the others.",
     ),
+    "idempotency-key-reused": Kind(
+        _ROWS,
+        "This Idempotency-Key was used for another request",
+        "Use a new key for every request; repeat one only to repeat the same request.",
+    ),
+    "callback-refused": Kind(
+        _ROWS,
+        "The callback URL is not one that is called",
+        "Give a public https address; detail names the rule that refused this one.",
+    ),
     "unprocessable": Kind(_ROWS, "The file cannot be labelled", "See detail."),
     "internal": Kind(
         HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -131,8 +156,20 @@ KINDS: Mapping[str, Kind] = {
         "The worker could not label the file",
         "Try again; if it stays, report the prediction id and the trace id.",
     ),
+    "attempts-exhausted": Kind(
+        HTTPStatus.BAD_GATEWAY,
+        "No worker came to an end with the file",
+        "Try again under a new id; if it stays, report the prediction id and the trace id.",
+    ),
+    "too-many-requests": Kind(
+        _MANY,
+        "As many files wait for workers as this service takes",
+        "Come back after Retry-After.",
+    ),
     "overloaded": Kind(
-        _AWAY, "As many files are in flight as this service takes", "Come back after Retry-After."
+        _AWAY,
+        "The file could not be labelled within the wait",
+        "Come back after Retry-After, or send Prefer: respond-async and come for the result.",
     ),
     "unavailable": Kind(
         _AWAY, "A part that the service needs is away", "Come back after Retry-After."
@@ -140,7 +177,7 @@ KINDS: Mapping[str, Kind] = {
     "expired": Kind(
         _LATE,
         "The labels were not ready within the wait",
-        "Ask for the stored result by the prediction id, or send again with a longer wait.",
+        "Send the file again under a new id, with a longer wait or Prefer: respond-async.",
     ),
 }
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from common.faststream_sqs.schemas import DEFAULT_MAX_RECEIVE_COUNT, DEFAULT_VISIBILITY_SECONDS
+from common.faststream_sqs.schemas import DEFAULT_VISIBILITY_SECONDS, LAST_RESORT_RECEIVE_COUNT
 from common.sqs import QueueGone, QueueUrls, ensure_queue
+from common.sqs.errors import sqs_errors
 from common.topology import dead_letter_queue, requests_queue
 
 if TYPE_CHECKING:
@@ -36,8 +37,22 @@ class RequestQueues:
                     requests_queue(self._prefix, model),
                     visibility_seconds=DEFAULT_VISIBILITY_SECONDS,
                     dead_letter=dead_letter_queue(self._prefix, model),
-                    max_receive_count=DEFAULT_MAX_RECEIVE_COUNT,
+                    max_receive_count=LAST_RESORT_RECEIVE_COUNT,
                 )
+
+    async def queued(self, model: str) -> int:
+        """About how many requests no worker has taken on; SQS counts over several machines.
+
+        Raises:
+            QueueGone: there is no such queue.
+            SqsUnavailable: SQS did not answer.
+        """
+        url = await self._urls.url(requests_queue(self._prefix, model))
+        with sqs_errors("GetQueueAttributes"):
+            answer = await self._client.get_queue_attributes(
+                QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
+            )
+        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
     def forget(self, model: str) -> None:
         """Look again next time: the model's queue was found gone."""

@@ -34,6 +34,8 @@ class Asked:
     selector: Selector
     handling: Handling
     fresh_id: bool
+    keep: bool = False
+    callback_url: str | None = None
 
 
 class FileReader:
@@ -84,6 +86,8 @@ def prepare(upload: Upload, asked: Asked, stopwatch: Stopwatch) -> PredictionReq
         violations=table.violations,
         dialect=dialect_of(table.dialect),
         fresh_id=asked.fresh_id,
+        keep=asked.keep,
+        callback_url=asked.callback_url,
     )
     stopwatch.lap("encode")
     return request

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
+import structlog
 from opentelemetry.trace import Tracer
 
-from common.errors import PermanentError, TransientError
-from common.messages import Completed, Failed, PredictionId, PredictionReply
-from producer.answers import answer_of
+from common.answers import answer_of
+from common.callbacks import CallbackPolicy, check_callback_url
+from common.errors import CarimboError, TransientError
+from common.messages import Completed, PredictionRequest
 from producer.catalogue import Catalogue, CatalogueModel, Selector, find
-from producer.dispatch import Dispatch, Outcome
+from producer.dispatch import Dispatch, Outcome, Source
 from producer.exchange import Exchange
+from producer.following import Followers
+from producer.idempotency import Keys
 from producer.metrics import Metrics
 from producer.preferences import Preferences
-from producer.problems import FailedPredictionError, code_of
+from producer.problems import code_of
 from producer.reading import Asked, FileReader
+from producer.records import Pending, Records, refuse_reuse
+from producer.stored import Answer, completed_of, encode, pending_answer
 from producer.timing import divide_wait
 from producer.uploads import UploadHeaders, read_upload
+from producer.waits import Admission
 
 UNKNOWN_MODEL = "(unknown)"
+UNSENT_AFTER_SECONDS = 2.0
+"""So long after its key was taken, a request of which nothing is known was never sent."""
 
-_encoder = msgspec.json.Encoder(decimal_format="string")
+_log = structlog.get_logger("producer.service")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +45,21 @@ class Order:
     selector: Selector
     preferences: Preferences
     headers: UploadHeaders
+    idempotency_key: str | None = None
+    callback_url: str | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether somebody comes for the result, or gets it, also when nobody waits any more."""
+        return (
+            self.preferences.respond_async
+            or self.idempotency_key is not None
+            or self.callback_url is not None
+        )
 
 
 class PredictionService:
-    """Labels files. ``most_in_flight`` bounds the files held, ``max_upload_bytes`` each of them."""
+    """Labels files, each of at most ``max_upload_bytes``."""
 
     def __init__(  # noqa: PLR0913 - the composition root names every part
         self,
@@ -46,49 +67,53 @@ class PredictionService:
         catalogue: Catalogue,
         reader: FileReader,
         dispatch: Dispatch,
+        records: Records,
+        keys: Keys,
+        followers: Followers,
+        admission: Admission,
+        callbacks: CallbackPolicy,
         metrics: Metrics,
         tracer: Tracer,
-        most_in_flight: int,
         max_upload_bytes: int,
     ) -> None:
         self._catalogue = catalogue
         self._reader = reader
         self._dispatch = dispatch
+        self._records = records
+        self._keys = keys
+        self._followers = followers
+        self._admission = admission
+        self._callbacks = callbacks
         self._metrics = metrics
         self._tracer = tracer
-        self._most_in_flight = most_in_flight
         self._max_upload_bytes = max_upload_bytes
-        self._in_flight = 0
+        self._promising: set[asyncio.Task[None]] = set()
 
-    async def label(self, order: Order, body: AsyncIterator[bytes], exchange: Exchange) -> bytes:
-        """The encoded answer to a file; the exchange's stopwatch holds its stages.
+    async def label(self, order: Order, body: AsyncIterator[bytes], exchange: Exchange) -> Answer:
+        """The answer to a file; the exchange's stopwatch holds its stages.
 
         Raises:
             PermanentError: the file, or what was asked of it, cannot be answered.
-            TransientError: a part is away, or too many files are in flight.
+            TransientError: a part is away, or the file could not be answered in time.
         """
         known = order.model if order.model in self._catalogue.models else UNKNOWN_MODEL
-        with self._counted(known), self._admitted():
-            outcome = await self._ask(order, body, exchange)
+        with self._counted(known), self._admission.admitted(known, order.preferences):
+            request = await self._read(order, body, exchange)
+            outcome = await self._outcome(order, request, exchange)
+            if outcome is None:
+                exchange.stopwatch.lap("wait")
+                self._metrics.count_accepted(known)
+                identity = exchange.accepted_id()
+                return pending_answer(identity, self._admission.retry_seconds(known))
             return self._answer(known, outcome, exchange)
 
-    async def stored(self, prediction_id: PredictionId) -> bytes:
-        """The encoded answer as it was, or would have been, given at the time.
+    async def finish(self) -> None:
+        """Wait for promises that are still being written down."""
+        await asyncio.gather(*self._promising, return_exceptions=True)
 
-        Raises:
-            PermanentError: nothing is stored, or the prediction failed.
-            TransientError: the object store is away.
-        """
-        result = await self._dispatch.stored(prediction_id)
-        if result is None:
-            raise PermanentError(
-                "unknown-prediction",
-                f"No result is stored for prediction {prediction_id}; if it was sent just now, "
-                "ask again shortly.",
-            )
-        return _encoder.encode(answer_of(_completed(result)))
-
-    async def _ask(self, order: Order, body: AsyncIterator[bytes], exchange: Exchange) -> Outcome:
+    async def _read(
+        self, order: Order, body: AsyncIterator[bytes], exchange: Exchange
+    ) -> PredictionRequest:
         watch = exchange.stopwatch
         asked = Asked(
             exchange.accepted_id(),
@@ -96,23 +121,107 @@ class PredictionService:
             order.selector,
             order.preferences.handling,
             fresh_id=not exchange.id_from_client,
+            keep=order.is_kept,
+            callback_url=self._callback(order.callback_url),
         )
         upload = await read_upload(body, order.headers, max_bytes=self._max_upload_bytes)
         watch.lap("upload")
         with self._tracer.start_as_current_span("read", record_exception=False):
-            request = await self._reader.read(upload, asked, watch)
-        wait_seconds = order.preferences.wait.total_seconds() - watch.elapsed_seconds
-        outcome = await self._dispatch.ask(request, wait_seconds)
+            return await self._reader.read(upload, asked, watch)
+
+    def _callback(self, url: str | None) -> str | None:
+        return None if url is None else str(check_callback_url(url, self._callbacks))
+
+    async def _outcome(
+        self, order: Order, request: PredictionRequest, exchange: Exchange
+    ) -> Outcome | None:
+        """The result, or None when it is fetched later."""
+        if order.idempotency_key is not None:
+            meant = await self._keys.meaning(order.idempotency_key, request)
+            if meant != request.prediction_id:
+                exchange.prediction_id, exchange.is_replayed = meant, True
+                request = msgspec.structs.replace(request, prediction_id=meant, fresh_id=False)
+                state = await self._followers.known(meant, UNSENT_AFTER_SECONDS)
+                if state is not None:
+                    return await self._join(order, request, exchange)
+        wait_seconds = order.preferences.wait.total_seconds() - exchange.stopwatch.elapsed_seconds
+        if wait_seconds <= 0:
+            return await self._send(msgspec.structs.replace(request, keep=True))
+        outcome = await self._ask(request, wait_seconds)
+        if outcome is None:
+            return await self._promise(request)
         result = outcome.result
         stages = result.stages if isinstance(result, Completed) else {}
-        watch.lap_divided(
+        exchange.stopwatch.lap_divided(
             lambda waited: divide_wait(waited, stages, reply_queue_ms=outcome.reply_queue_ms)
         )
         return outcome
 
-    def _answer(self, model: str, outcome: Outcome, exchange: Exchange) -> bytes:
-        answer = answer_of(_completed(outcome.result))
-        encoded = _encoder.encode(answer)
+    async def _join(
+        self, order: Order, request: PredictionRequest, exchange: Exchange
+    ) -> Outcome | None:
+        """Wait for work that an earlier request began."""
+        left = order.preferences.wait.total_seconds() - exchange.stopwatch.elapsed_seconds
+        state = await self._followers.settled(request.prediction_id, left)
+        exchange.stopwatch.lap("follow")
+        if state is None or isinstance(state, Pending):
+            return None
+        return Outcome(state, Source.STORE)
+
+    async def _ask(self, request: PredictionRequest, wait_seconds: float) -> Outcome | None:
+        meter = self._admission.meter(request.model)
+        sent = meter.sent()
+        is_measured = False
+        try:
+            outcome = await self._dispatch.ask(
+                request, wait_seconds, sent=lambda: self._promise_beside(request)
+            )
+            meter.ended(sent, is_answered=outcome is not None)
+            is_measured = True
+        finally:
+            if not is_measured:
+                meter.dropped()
+        return outcome
+
+    async def _send(self, request: PredictionRequest) -> Outcome | None:
+        self._admission.meter(request.model).sent(is_awaited=False)
+        await self._dispatch.send(request)
+        return await self._promise(request)
+
+    async def _promise(self, request: PredictionRequest) -> Outcome | None:
+        """Promise the result of what was sent; the result itself, if it came in between.
+
+        The promise is made only after the queue has the request: nobody is ever promised what
+        nothing works on.
+        """
+        await self._records.promise(request)
+        if request.keep and request.fresh_id:
+            return None
+        result = await self._records.result(request.prediction_id)
+        if result is None:
+            return None
+        refuse_reuse(request, result)
+        return Outcome(result, Source.STORE)
+
+    def _promise_beside(self, request: PredictionRequest) -> None:
+        """Promise a kept result while its caller waits: should the caller leave, it is known."""
+        if not request.keep:
+            return
+        promise = asyncio.create_task(self._records.promise(request))
+        self._promising.add(promise)
+        promise.add_done_callback(self._promised)
+
+    def _promised(self, promise: asyncio.Task[None]) -> None:
+        self._promising.discard(promise)
+        error = None if promise.cancelled() else promise.exception()
+        if isinstance(error, CarimboError):  # promised again, and told, should the wait run out
+            _log.warning("promise not kept yet", code=error.code)
+        elif error is not None:
+            _log.error("promise failed", exc_info=error)
+
+    def _answer(self, model: str, outcome: Outcome, exchange: Exchange) -> Answer:
+        answer = answer_of(completed_of(outcome.result))
+        encoded = encode(answer)
         exchange.stopwatch.lap("answer")
         self._metrics.observe_stages(model, exchange.stopwatch.stages, exchange.span)
         self._metrics.count_completed(
@@ -121,7 +230,7 @@ class PredictionService:
             rejected=answer.counts.rejected,
             source=outcome.source,
         )
-        return encoded
+        return Answer(encoded)
 
     def _known_models(self) -> Mapping[str, CatalogueModel]:
         if not self._catalogue.loaded:
@@ -139,26 +248,3 @@ class PredictionService:
         except Exception as error:
             self._metrics.count_problem(model, code_of(error))
             raise
-
-    @contextmanager
-    def _admitted(self) -> Iterator[None]:
-        """Hold one of the places for files in flight."""
-        if self._in_flight >= self._most_in_flight:
-            raise TransientError(
-                "overloaded",
-                f"{self._in_flight} files are in flight, as many as this replica takes; "
-                "come back after Retry-After.",
-            )
-        self._in_flight += 1
-        self._metrics.in_flight.set(self._in_flight)
-        try:
-            yield
-        finally:
-            self._in_flight -= 1
-            self._metrics.in_flight.set(self._in_flight)
-
-
-def _completed(result: PredictionReply) -> Completed:
-    if isinstance(result, Failed):
-        raise FailedPredictionError(result)
-    return result

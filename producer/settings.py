@@ -8,9 +8,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import AliasChoices, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from common.callbacks import CallbackPolicy
 from common.durations import Seconds
 from common.telemetry import LogFormat
 
@@ -64,6 +65,28 @@ class Settings(BaseSettings):
         le=timedelta(seconds=60),
         description="How long a request that does not say waits for its labels.",
     )
+    max_queued: int = Field(
+        default=100_000,
+        ge=1,
+        description=(
+            "Files that may wait for a model's workers before those with Prefer: respond-async are "
+            "told to come back. An hour's work for a worker that labels thirty a second."
+        ),
+    )
+    keep_results: Annotated[int, Field(ge=1, le=3650)] = Field(
+        default=7,
+        description=(
+            "Days for which results, promises and idempotency keys are kept. The bucket deletes "
+            "them itself; a week, so that nobody has to come back on a week-end."
+        ),
+    )
+    callback_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description=(
+            "Callback receivers that may be private or speak plain HTTP: names, addresses and "
+            "networks, separated by commas. The callback service must be told the same."
+        ),
+    )
     registry_refresh: Seconds = Field(
         default=timedelta(seconds=5),
         gt=timedelta(0),
@@ -73,3 +96,22 @@ class Settings(BaseSettings):
     log_format: LogFormat = Field(
         default="json", description="json for machines, console for a person's terminal."
     )
+
+    @property
+    def callback_policy(self) -> CallbackPolicy:
+        """What ``callback_allow`` allows."""
+        return CallbackPolicy.parse(self.callback_allow)
+
+    @field_validator("callback_allow", mode="before")
+    @classmethod
+    def _split(cls, found: object) -> object:
+        """``10.1.2.3, hooks.internal`` as the environment has it."""
+        if isinstance(found, str):
+            return tuple(entry.strip() for entry in found.split(",") if entry.strip())
+        return found
+
+    @field_validator("callback_allow")
+    @classmethod
+    def _check_entries(cls, found: tuple[str, ...]) -> tuple[str, ...]:
+        CallbackPolicy.parse(found)
+        return found

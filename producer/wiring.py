@@ -21,18 +21,24 @@ from common.faststream_sqs.prometheus import SQSPrometheusMiddleware
 from common.objects import ObjectStore
 from common.registry import Registry
 from common.sqs import LONG_POLL_SECONDS, sending_client, sweep_reply_queues
+from common.topology import KEPT_PREFIXES
 from producer.app import build_app
 from producer.background import Background, watch_loop_lag
 from producer.catalogue import Catalogue
 from producer.dispatch import Dispatch
 from producer.edge import Edge
+from producer.following import Followers
 from producer.health import Check
+from producer.idempotency import Keys
 from producer.metrics import Metrics
 from producer.parts import Parts
 from producer.queues import RequestQueues
 from producer.reading import FileReader
+from producer.records import Records
 from producer.service import PredictionService
 from producer.settings import Settings
+from producer.stored import StoredPredictions
+from producer.waits import Admission
 
 if TYPE_CHECKING:
     from types_aiobotocore_sqs.client import SQSClient
@@ -50,13 +56,18 @@ log = structlog.get_logger("producer")
 
 @dataclass(slots=True)
 class Producer:
-    """A running producer: ``app`` answers HTTP; ``stopping`` makes it unready."""
+    """A running producer: ``app`` answers HTTP; ``stopping`` makes it unready and ends long polls.
+
+    ``service`` may still write something down when the last request is answered.
+    """
 
     app: Edge
     broker: SQSBroker
     store: ObjectStore
     catalogue: Catalogue
     queues: RequestQueues
+    service: PredictionService
+    admission: Admission
     background: Background
     started: bool = False
     stopping: bool = False
@@ -93,12 +104,14 @@ async def running_producer(
         background = producer.background
         background.start("start", _start_and_follow(producer, settings))
         background.start("sweeper", _sweep(care, settings.queue_prefix))
+        background.start("queue lengths", producer.admission.follow_queues())
         background.start("loop lag", watch_loop_lag(metrics.loop_lag.set))
         try:
             yield producer
         finally:
             producer.stopping = True
             await background.stop()
+            await producer.service.finish()
             await producer.broker.stop()
             await asyncio.to_thread(reader.close)
 
@@ -124,23 +137,41 @@ def _build(  # noqa: PLR0913 - the composition root names every part
     )
     catalogue = Catalogue(registry, refreshed=metrics.catalogue_time.set_to_current_time)
     tracer = tracing.get_tracer("carimbo.producer")
+    records = Records(store)
+    dispatch = Dispatch(broker, records, queues, settings.queue_prefix)
+    followers = Followers(
+        records, dispatch, most=settings.max_in_flight, is_leaving=lambda: producer.stopping
+    )
+    admission = Admission(
+        queues,
+        metrics,
+        most_in_flight=settings.max_in_flight,
+        most_queued=settings.max_queued,
+    )
     service = PredictionService(
         catalogue=catalogue,
         reader=reader,
-        dispatch=Dispatch(broker, store, queues, settings.queue_prefix),
+        dispatch=dispatch,
+        records=records,
+        keys=Keys(store),
+        followers=followers,
+        admission=admission,
+        callbacks=settings.callback_policy,
         metrics=metrics,
         tracer=tracer,
-        most_in_flight=settings.max_in_flight,
         max_upload_bytes=settings.max_upload_bytes,
     )
     checks: dict[str, Check] = {}
-    parts = Parts(service, catalogue, metrics, checks, settings.default_wait)
+    stored = StoredPredictions(records, followers, admission.retry_seconds)
+    parts = Parts(service, stored, catalogue, metrics, checks, settings.default_wait)
     producer = Producer(
         app=Edge(build_app(parts), tracer),
         broker=broker,
         store=store,
         catalogue=catalogue,
         queues=queues,
+        service=service,
+        admission=admission,
         background=background,
     )
     checks.update(_checks(producer))
@@ -191,8 +222,12 @@ async def _start_and_follow(producer: Producer, settings: Settings) -> None:
         await producer.catalogue.refresh()
         await producer.queues.ensure(producer.catalogue.models)
 
+    async def bucket() -> None:
+        await producer.store.ensure_bucket()
+        await producer.store.expire(KEPT_PREFIXES, days=settings.keep_results)
+
     await _until(producer.broker.start, "queues")
-    await _until(producer.store.ensure_bucket, "objects")
+    await _until(bucket, "objects")
     await _until(look, "registry")
     producer.started = True
     log.info(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from faststream.response import BatchPublishCommand, PublishCommand, PublishType, Response
@@ -26,7 +27,7 @@ class SQSPublishCommand(BatchPublishCommand):
     """One send, one batch of sends, or one request, on its way through the middlewares.
 
     ``destination`` and ``reply_to`` are a queue's name or its URL. ``timeout_seconds`` bounds the
-    wait for a reply and means nothing to a plain send.
+    wait for a reply and means nothing to a plain send; ``sent`` is called once SQS has a request.
     """
 
     def __init__(  # noqa: PLR0913 - FastStream's fields and ours
@@ -40,6 +41,7 @@ class SQSPublishCommand(BatchPublishCommand):
         correlation_id: str | None = None,
         headers: dict[str, str] | None = None,
         timeout_seconds: float = DEFAULT_REQUEST_TIMEOUT_SECONDS,
+        sent: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(
             body,
@@ -51,6 +53,12 @@ class SQSPublishCommand(BatchPublishCommand):
             headers=dict(headers or {}),  # middlewares write into it
         )
         self.timeout_seconds = timeout_seconds
+        self._on_sent = sent
+
+    def sent(self) -> None:
+        """Tell whoever asked to know that SQS has the request, before its reply comes."""
+        if self._on_sent is not None:
+            self._on_sent()
 
     @classmethod
     def from_cmd(cls, cmd: PublishCommand, *, batch: bool = False) -> SQSPublishCommand:

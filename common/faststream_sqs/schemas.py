@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 DEFAULT_VISIBILITY_SECONDS = 30
 DEFAULT_MAX_RECEIVE_COUNT = 5
+LAST_RESORT_RECEIVE_COUNT = 200
+"""For ``last_resort``: far above any number of attempts, and below SQS's bound of 1,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,14 +17,17 @@ class SQSQueue:
     ``dead_letter`` is that queue's name; without one a failed message is never deleted: it is
     released until the queue's own retention ends. ``visibility_seconds`` is how long a received
     message stays hidden once its worker is gone. ``max_receive_count`` is how often a message is
-    tried: the last failure buries it with its reason, and SQS itself moves the message whose
-    workers died every time. ``declare`` makes the queues when they are absent.
+    tried: the last failure buries it with its reason. ``last_resort`` is after how many receives
+    SQS itself moves a message there, without a reason: as many, unless told; a handler that answers
+    for messages whose workers died every time sets it higher and gets those too. ``declare`` makes
+    the queues when they are absent.
     """
 
     name: str
     dead_letter: str | None = None
     visibility_seconds: int = DEFAULT_VISIBILITY_SECONDS
     max_receive_count: int = DEFAULT_MAX_RECEIVE_COUNT
+    last_resort: int | None = None
     declare: bool = True
 
     @classmethod

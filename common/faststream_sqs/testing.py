@@ -89,6 +89,7 @@ class MemoryConnection:
         except Exception:
             if not self.sender.sent[replies]:
                 raise
+        cmd.sent()
         if not self.sender.sent[replies]:
             raise ReplyTimeoutError(queue_name(url), cmd.timeout_seconds)
         return self.sender.sent[replies][0]

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from common.sqs import OutgoingMessage, from_raw, to_entry
-from tests.common.golden.samples import ENVELOPES, MESSAGES
+from tests.common.golden.samples import ENVELOPES, MESSAGES, SUPERSEDED
 
 FOLDER = Path(__file__).parent / "golden"
 
@@ -25,7 +25,7 @@ def test_decodes_a_message_as_it_was_sent(name: str) -> None:
     assert decoded == sample
 
 
-@pytest.mark.parametrize("name", MESSAGES)
+@pytest.mark.parametrize("name", sorted(MESSAGES.keys() - SUPERSEDED))
 def test_a_message_is_still_sent_in_a_form_that_is_kept(name: str) -> None:
     sample, _ = MESSAGES[name]
     assert msgspec.json.encode(sample) == (FOLDER / f"{name}.json").read_bytes()

@@ -49,6 +49,21 @@ async def test_of_many_puts_at_once_exactly_one_wins(store: ObjectStore) -> None
     assert await store.get("results/a.json") == bodies[won.index(True)]
 
 
+async def test_what_was_deleted_is_gone_and_its_key_is_free_again(store: ObjectStore) -> None:
+    await store.put_once("results/a.json", b"first", JSON)
+    await store.put_once("results/b.json", b"other", JSON)
+
+    await store.delete("results/a.json")
+
+    assert await store.get("results/a.json") is None
+    assert await store.get("results/b.json") == b"other"
+    assert await store.put_once("results/a.json", b"second", JSON)
+
+
+async def test_deleting_what_is_not_there_is_no_error(store: ObjectStore) -> None:
+    await store.delete("results/never.json")
+
+
 async def test_a_bucket_that_exists_is_kept_with_what_is_in_it(store: ObjectStore) -> None:
     await store.put_once("results/a.json", b"kept", JSON)
 
@@ -57,10 +72,40 @@ async def test_a_bucket_that_exists_is_kept_with_what_is_in_it(store: ObjectStor
     assert await store.get("results/a.json") == b"kept"
 
 
+async def test_an_expiry_that_is_set_again_replaces_itself_and_no_rule_of_others(
+    store: ObjectStore,
+) -> None:
+    theirs = {
+        "ID": "theirs",
+        "Status": "Enabled",
+        "Filter": {"Prefix": "reports/"},
+        "Expiration": {"Days": 90},
+    }
+    await store._client.put_bucket_lifecycle_configuration(
+        Bucket=store.bucket,
+        LifecycleConfiguration={"Rules": [theirs]},  # type: ignore[list-item]
+    )
+
+    for days in (7, 7, 30):
+        await store.expire(["results/", "claims/"], days=days)
+
+    found = await store._client.get_bucket_lifecycle_configuration(Bucket=store.bucket)
+    assert sorted((rule["ID"], rule["Expiration"]["Days"]) for rule in found["Rules"]) == [
+        ("carimbo-expire-claims", 30),
+        ("carimbo-expire-results", 30),
+        ("theirs", 90),
+    ]
+
+
 async def test_a_missing_bucket_is_a_transient_error_that_names_it() -> None:
     async with aws_client("s3", connections=1) as client:
         store = ObjectStore(client, "no-such-bucket")
-        for act in (store.ping(), store.get("a"), store.put_once("a", b"b", JSON)):
+        for act in (
+            store.ping(),
+            store.get("a"),
+            store.put_once("a", b"b", JSON),
+            store.delete("a"),
+        ):
             with pytest.raises(TransientError, match="'no-such-bucket'"):
                 await act
 
@@ -71,7 +116,12 @@ async def test_a_store_that_does_not_answer_is_a_transient_error(
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
     async with aws_client("s3", connections=1, attempts=1) as client:
         store = ObjectStore(client, "carimbo")
-        for act in (store.ping(), store.get("a"), store.put_once("a", b"b", JSON)):
+        for act in (
+            store.ping(),
+            store.get("a"),
+            store.put_once("a", b"b", JSON),
+            store.delete("a"),
+        ):
             with pytest.raises(TransientError, match="'carimbo'"):
                 await act
 

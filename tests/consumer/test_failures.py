@@ -9,13 +9,16 @@ import pytest
 
 from common.aws import aws_client
 from common.errors import PermanentError, TransientError
+from common.faststream_sqs import SQSBroker
 from common.messages import Completed, Failed
 from common.objects import ObjectStore
 from common.registry import Registry
 from consumer.aliases import Aliases
+from consumer.attempt import Attempt, back_off_seconds
 from consumer.deadline import Delivery
-from consumer.handler import Attempt, Predictions, back_off_seconds
+from consumer.handler import Predictions
 from consumer.loading import Loader
+from consumer.orders import CallbackOrders
 from consumer.prediction import Predictor
 from consumer.results import Results
 from consumer.settings import Settings
@@ -141,10 +144,10 @@ async def test_a_bug_is_retried_until_the_last_attempt_tells_the_caller(
         predictions = _with_a_bug(reader, store, family)
 
         with pytest.raises(RuntimeError):
-            await predictions.answer(request, _attempt(tell, is_last=False))
+            await predictions.answer(request, _attempt(tell, count=1))
         assert told == []
         with pytest.raises(RuntimeError):
-            await predictions.answer(request, _attempt(tell, is_last=True))
+            await predictions.answer(request, _attempt(tell, count=5))
 
     reply = msgspec.json.decode(told[0], type=Completed | Failed)
     assert isinstance(reply, Failed)
@@ -165,7 +168,7 @@ async def test_what_may_pass_is_tried_again_later_each_time(
     async with aws_client("s3", connections=2) as s3, Registry(registry_url) as reader:
         predictions = _with_a_bug(reader, ObjectStore(s3, "no-such-bucket"), family)
         with pytest.raises(TransientError) as caught:
-            await predictions.answer(request, _attempt(tell, is_last=False, count=3))
+            await predictions.answer(request, _attempt(tell, count=3))
 
     assert caught.value.delay_seconds == back_off_seconds(3)
 
@@ -186,11 +189,12 @@ def _with_a_bug(reader: Registry, store: ObjectStore, family: str) -> Prediction
     predictor = Predictor(1)
     predictor.close()
     cache = VersionCache(Loader(reader).load, SpareRoom(1, 0))
-    return Predictions(Aliases(reader, cache, [family]), cache, predictor, Results(store))
+    orders = CallbackOrders(SQSBroker(), "no-")  # nothing here asks for a callback
+    return Predictions(Aliases(reader, cache, [family]), cache, predictor, Results(store), orders)
 
 
-def _attempt(tell: Any, *, is_last: bool, count: int = 1) -> Attempt:
+def _attempt(tell: Any, *, count: int, attempts: int = 5) -> Attempt:
     delivery = Delivery(
         sent_ms=0, first_received_ms=0, receive_count=count, received_at=time.monotonic()
     )
-    return Attempt(delivery=delivery, budget_ms=None, is_last=is_last, tell=tell)
+    return Attempt(delivery=delivery, budget_ms=None, attempts=attempts, tell=tell)

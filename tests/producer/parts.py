@@ -157,10 +157,25 @@ class Worker:
 
         await self.broker.start()
 
+    async def objects(self) -> list[str]:
+        """Every key in the bucket."""
+        found = await self.store._client.list_objects_v2(Bucket=self.store.bucket)
+        return [entry["Key"] for entry in found.get("Contents", [])]
+
     async def keep(self, reply: PredictionReply) -> None:
         """Store a result as a worker does."""
         key = result_key(reply.prediction_id)
         await self.store.put_once(key, msgspec.json.encode(reply), "application/json")
+
+
+def store_and_reply(worker: Worker) -> Act:
+    """What a real worker does."""
+
+    async def act(request: PredictionRequest) -> PredictionReply | None:
+        await worker.keep(labelled(request))
+        return labelled(request)
+
+    return act
 
 
 async def reply_at_once(request: PredictionRequest) -> PredictionReply | None:

@@ -116,8 +116,25 @@ async def test_the_api_document_describes_rows_headers_and_problems(client: Clie
     assert "speed" not in row["properties"]
     assert {"Prefer", "Prediction-Id"} <= {p["name"] for p in operation["parameters"]}
     assert "Server-Timing" in operation["responses"]["200"]["headers"]
-    for status in ("400", "404", "409", "413", "415", "422", "500", "502", "503", "504"):
+    for status in ("400", "404", "409", "413", "415", "422", "429", "500", "502", "503", "504"):
         assert "application/problem+json" in operation["responses"][status]["content"]
+
+
+async def test_the_api_document_describes_what_comes_later(client: Client) -> None:
+    document = (await client.http.get("/schema/openapi.json")).json()
+    sending = document["paths"]["/v1/models/{model}/predictions"]["post"]
+    assert {"Idempotency-Key", "callback_url"} <= {p["name"] for p in sending["parameters"]}
+    assert {"Location", "Retry-After"} <= set(sending["responses"]["202"]["headers"])
+    assert "Retry-After" in sending["responses"]["429"]["headers"]
+    operations = document["paths"]["/v1/predictions/{prediction_id}"]
+    reading, cancelling = operations["get"]["responses"], operations["delete"]["responses"]
+    assert {"application/json", "text/event-stream"} <= set(reading["200"]["content"])
+    pending = reading["202"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    assert {"id", "status", "links"} <= set(
+        document["components"]["schemas"][pending]["properties"]
+    )
+    assert {"404", "410", "502"} <= set(reading)
+    assert {"204", "404", "409"} <= set(cancelling)
 
 
 async def test_every_reference_in_the_api_document_leads_somewhere(client: Client) -> None:

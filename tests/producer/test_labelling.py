@@ -106,31 +106,6 @@ async def test_with_every_reply_lost_the_stored_result_answers_within_the_wait(
     assert (answer.status_code, rows(answer.json())) == (200, LINES)
 
 
-async def test_a_wait_that_ends_first_is_told_with_the_id_under_which_the_result_will_be(
-    client: Client, worker: Worker, settings: Settings
-) -> None:
-    late = await client.send(parcels_file(), prefer="wait=1")
-    assert (late.status_code, late.json()["type"]) == (504, "/problems/expired")
-    identity = late.headers["prediction-id"]
-    assert late.json()["prediction_id"] == identity
-    missing = await client.http.get(f"/v1/predictions/{identity}")
-    assert (missing.status_code, missing.json()["type"]) == (404, "/problems/unknown-prediction")
-
-    done = asyncio.Event()
-
-    async def store(request: PredictionRequest) -> PredictionReply | None:
-        await worker.keep(labelled(request))
-        done.set()
-        return None
-
-    await worker.start(settings.queue_prefix, store)
-    async with asyncio.timeout(20):
-        await done.wait()
-    found = await client.http.get(f"/v1/predictions/{identity}")
-    assert (found.status_code, rows(found.json())) == (200, LINES)
-    assert found.headers["prediction-id"] == identity
-
-
 async def test_the_stored_answer_is_the_answer_that_was_given(
     client: Client, worker: Worker, settings: Settings
 ) -> None:

@@ -38,6 +38,23 @@ def test_what_was_honoured_is_told() -> None:
     assert read("wait=5, handling=strict").applied == "handling=strict, wait=5"
 
 
+@pytest.mark.parametrize(
+    ("header", "seconds", "applied"),
+    [
+        ("respond-async", 0, "respond-async"),
+        ("Respond-Async, wait=5", 5, "respond-async, wait=5"),
+        ("wait=5;x, respond-async;y=1", 5, "respond-async, wait=5"),
+    ],
+)
+def test_a_client_that_comes_back_waits_only_as_long_as_it_says(
+    header: str, seconds: int, applied: str
+) -> None:
+    expected = Preferences(
+        Handling.LENIENT, timedelta(seconds=seconds), applied, respond_async=True
+    )
+    assert read(header) == expected
+
+
 def test_the_first_of_two_equal_preferences_counts() -> None:
     assert read("handling=lenient", "handling=strict").handling is Handling.LENIENT
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -202,10 +202,12 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[ReceivedMessage, SQSConnection, SQ
         headers: dict[str, str] | None = None,
         correlation_id: str | None = None,
         reply_type: Any = None,
+        sent: Callable[[], None] | None = None,
     ) -> SQSMessage:
         """Send ``message`` and return its reply; ``await reply.decode()`` gives the body.
 
         With ``reply_type`` the body is decoded strictly as that type, else as plain JSON values.
+        ``sent`` is called once SQS has the message: from then on the work will be done.
 
         Raises:
             ReplyTimeoutError: no reply came within ``timeout`` seconds, the send included.
@@ -218,6 +220,7 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[ReceivedMessage, SQSConnection, SQ
             headers=headers,
             correlation_id=correlation_id or self.config.id_generator(),
             timeout_seconds=timeout,
+            sent=sent,
         )
         reply: SQSMessage = await self._basic_request(cmd, producer=self._producer)
         if reply_type is not None:

@@ -75,7 +75,7 @@ class SQSConnection:
                 name,
                 visibility_seconds=queue.visibility_seconds,
                 dead_letter=queue.dead_letter,
-                max_receive_count=queue.max_receive_count,
+                max_receive_count=queue.last_resort or queue.max_receive_count,
             )
         else:
             url = await self._urls.url(name)
@@ -115,6 +115,7 @@ class SQSConnection:
             with inbox.expect(cmd.correlation_id or "") as waiter:
                 async with asyncio.timeout(cmd.timeout_seconds):
                     await self.sender.send(url, outgoing(cmd, cmd.body))
+                    cmd.sent()
                     return await waiter.reply(cmd.timeout_seconds)
         except TimeoutError:
             failure = ReplyTimeoutError(url.rpartition("/")[2], cmd.timeout_seconds)

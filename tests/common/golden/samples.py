@@ -5,16 +5,21 @@ A change of form gets a new name and a new file; what stands here stays, and mus
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from common.callbacks import CallbackOrder
 from common.messages import (
+    Accepted,
     Completed,
     Failed,
+    Lapsed,
     PredictionId,
     PredictionReply,
     PredictionRequest,
+    Promise,
     Violation,
 )
 from common.sqs import OutgoingMessage
@@ -74,6 +79,10 @@ MESSAGES: dict[str, tuple[Any, Any]] = {
         ),
         PredictionReply,
     ),
+    "callback-order-1": (
+        CallbackOrder(prediction_id=_ID, url="https://receiver.example/labels", after=3),
+        CallbackOrder,
+    ),
     "failed-1": (
         Failed(
             prediction_id=_ID,
@@ -84,7 +93,41 @@ MESSAGES: dict[str, tuple[Any, Any]] = {
         ),
         PredictionReply,
     ),
+    "prediction-request-2": (
+        PredictionRequest(
+            prediction_id=_ID,
+            model="card-accounts",
+            lines=[2],
+            columns=msgspec.Raw(b'{"amount":["10.50"]}'),
+            fingerprint="f" * 64,
+            contract="c" * 64,
+            rows_read=1,
+            alias="champion",
+            keep=True,
+            dialect={"format": "delimited", "header_line": 1},
+            fresh_id=True,
+            callback_url="https://receiver.example/labels",
+        ),
+        PredictionRequest,
+    ),
+    "accepted-1": (
+        Accepted(
+            prediction_id=_ID,
+            model="card-accounts",
+            fingerprint="f" * 64,
+            created=datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC),
+            callback_url="https://receiver.example/labels",
+        ),
+        Promise,
+    ),
+    "lapsed-1": (
+        Lapsed(prediction_id=_ID, model="card-accounts", fingerprint="f" * 64),
+        Promise,
+    ),
 }
+
+SUPERSEDED = frozenset({"prediction-request-1", "prediction-request-1-least"})
+"""Forms that are read for ever and written no more."""
 
 ENVELOPES: dict[str, OutgoingMessage] = {
     "envelope-1-all-headers": OutgoingMessage(

@@ -1,10 +1,10 @@
-"""What a client receives for a labelled file: at once, or later by its prediction id, the same."""
+"""What a client receives for a file, the same at once, later by its id, or by callback."""
 
 from __future__ import annotations
 
 import msgspec
 
-from common.messages import Completed, Violation
+from common.messages import Completed, Failed, Violation
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -39,6 +39,15 @@ class PredictionAnswer(msgspec.Struct, frozen=True):
     violations: list[Violation]
 
 
+class FailureAnswer(msgspec.Struct, frozen=True):
+    """A file that was accepted and could not be labelled. ``code`` is a ``FailureCode`` value."""
+
+    id: str
+    model: str
+    code: str
+    message: str
+
+
 def answer_of(completed: Completed) -> PredictionAnswer:
     """The answer that ``completed`` becomes."""
     labelled = len(completed.lines)
@@ -53,4 +62,11 @@ def answer_of(completed: Completed) -> PredictionAnswer:
             for row in zip(completed.lines, completed.labels, completed.confidences, strict=True)
         ],
         violations=completed.violations,
+    )
+
+
+def failure_of(failed: Failed) -> FailureAnswer:
+    """The answer that ``failed`` becomes."""
+    return FailureAnswer(
+        id=failed.prediction_id, model=failed.model, code=failed.code, message=failed.message
     )

@@ -1,0 +1,1 @@
+"""Tells clients' own servers what became of their predictions, by Standard Webhooks."""

@@ -1,0 +1,165 @@
+"""Sends a dead letter back to the queue it came from, so that its prediction is made after all.
+
+In this order, and so that a crash between two steps costs at worst a second run, never a letter:
+the stored failure is removed, because a result is written once; the message is sent back; only
+then it is deleted here. A result that is no failure, or a cancellation, stays: the worker finds
+it and does not work.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import uuid4
+
+import msgspec
+
+from common.deadletters.browse import Browse
+from common.deadletters.letter import (
+    REASON_HEADERS,
+    REDRIVE_PASS,
+    REDRIVES,
+    UNREADABLE,
+    DeadLetter,
+)
+from common.errors import CarimboError
+from common.messages import Completed, Failed, FailureCode, PredictionRequest
+from common.objects import ObjectStore
+from common.sqs import OutgoingMessage, QueueUrls, Sender, entry_size, to_entry
+from common.sqs.envelope import check_size
+from common.sqs.limits import MESSAGE_LIMIT_BYTES
+from common.topology import result_key
+
+_JSON = "application/json"
+
+
+class StoredResult(StrEnum):
+    """What a redrive finds under the prediction's id, and what becomes of it."""
+
+    REPLACEABLE = "a failure, made way for"
+    KEPT = "a result, kept"
+    NONE = "no result"
+
+
+class _Plan(NamedTuple):
+    source_url: str
+    message: OutgoingMessage
+    key: str
+    stored: bytes | None
+    result: StoredResult
+
+
+class Redrive:
+    """One redrive of any number of letters; letters buried anew meanwhile are told apart by it.
+
+    ``default_source`` is the queue for a letter that does not say where it came from.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: ObjectStore,
+        sender: Sender,
+        queues: QueueUrls,
+        default_source: str,
+        limit_bytes: int = MESSAGE_LIMIT_BYTES,
+    ) -> None:
+        self._store = store
+        self._sender = sender
+        self._queues = queues
+        self._default_source = default_source
+        self._limit_bytes = limit_bytes
+        self._pass_id = uuid4().hex
+
+    def came_back(self, letter: DeadLetter) -> bool:
+        """Say whether this very redrive sent it back already, and it was buried anew."""
+        return letter.message.headers.get(REDRIVE_PASS) == self._pass_id
+
+    async def preview(self, letter: DeadLetter) -> StoredResult:
+        """Say what ``send_back`` would find, and fail as it would; changes nothing.
+
+        Raises:
+            CarimboError: the letter cannot be sent back (its queue is gone, say).
+        """
+        return (await self._plan(letter)).result
+
+    async def send_back(self, letter: DeadLetter, browse: Browse) -> StoredResult:
+        """Send a letter back and delete it from the dead-letter queue.
+
+        Raises:
+            CarimboError: it was not sent back, or not deleted; either way it is still here.
+        """
+        plan = await self._plan(letter)
+        if plan.result is StoredResult.REPLACEABLE:
+            await self._store.delete(plan.key)
+        try:
+            await self._sender.send(plan.source_url, plan.message)
+        except CarimboError:
+            await self._restore(plan)
+            raise
+        await browse.delete(letter)
+        return plan.result
+
+    async def _plan(self, letter: DeadLetter) -> _Plan:
+        """Find out everything that can fail before anything is changed."""
+        source_url = await self._queues.url(letter.source or self._default_source)
+        message = sent_back(letter, self._pass_id)
+        check_size(entry_size(to_entry(message, "")), self._limit_bytes)
+        key = result_key(letter.prediction_id)
+        stored = await self._store.get(key) if letter.prediction_id else None
+        return _Plan(source_url, message, key, stored, judge(stored, letter.fingerprint))
+
+    async def _restore(self, plan: _Plan) -> None:
+        """Nothing was sent, as far as we know: the client's answer is the old failure again."""
+        if plan.result is StoredResult.REPLACEABLE and plan.stored is not None:
+            with suppress(CarimboError):
+                await self._store.put_once(plan.key, plan.stored, _JSON)
+
+
+def judge(stored: bytes | None, fingerprint: str) -> StoredResult:
+    """Say whether a stored result may make way: a failure of the same file, not a cancellation."""
+    if stored is None:
+        return StoredResult.NONE
+    try:
+        result = _result.decode(stored)
+    except UNREADABLE:
+        return StoredResult.KEPT  # a newer release's, whose meaning is unknown here
+    is_ours = not result.fingerprint or result.fingerprint == fingerprint
+    if isinstance(result, Failed) and result.code != FailureCode.CANCELLED and is_ours:
+        return StoredResult.REPLACEABLE
+    return StoredResult.KEPT
+
+
+def sent_back(letter: DeadLetter, pass_id: str) -> OutgoingMessage:
+    """The message as it goes back: without its reasons, wanted whatever its age.
+
+    Its relative budget starts anew with the send.
+    """
+    headers = {
+        name: value for name, value in letter.message.headers.items() if name not in REASON_HEADERS
+    }
+    headers[REDRIVES] = str(letter.redrives + 1)
+    headers[REDRIVE_PASS] = pass_id
+    return OutgoingMessage(body=_wanted(letter.message.body), headers=headers)
+
+
+def _wanted(body: bytes) -> bytes:
+    """Set ``keep`` in a request, so that it is not skipped as expired, and take its id for used.
+
+    Only these two fields are touched: a newer release's unknown fields must get through. What is
+    no request goes back as it is.
+    """
+    try:
+        _request.decode(body)
+        fields = _fields.decode(body)
+    except UNREADABLE:
+        return body
+    fields["keep"] = msgspec.Raw(b"true")
+    fields["fresh_id"] = msgspec.Raw(b"false")
+    return msgspec.json.encode(fields)
+
+
+_result: msgspec.json.Decoder[Completed | Failed] = msgspec.json.Decoder(Completed | Failed)
+_request = msgspec.json.Decoder(PredictionRequest)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
