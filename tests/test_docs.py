@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic_settings import BaseSettings
 
+import callbacks.settings
 import consumer.settings
 import producer.settings
 from client import settings as client_settings
@@ -30,7 +31,11 @@ def variables(settings: type[BaseSettings]) -> set[str]:
 def test_the_readme_lists_exactly_the_variables_that_are_read() -> None:
     listed = set(re.findall(r"^\| `(CARIMBO_\w+)`", README, re.MULTILINE))
 
-    read = variables(producer.settings.Settings) | variables(consumer.settings.Settings)
+    read = (
+        variables(producer.settings.Settings)
+        | variables(consumer.settings.Settings)
+        | variables(callbacks.settings.Settings)
+    )
     assert listed == read | {client_settings.STATE}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from client.errors import CommandError
 from client.local import training
 from client.local.readiness import require_free_port
 from client.local.running import Running, announce, only_one
-from client.local.services import consumers, producers
+from client.local.services import callback_service, consumers, new_secret, producers
 from client.local.sink import TraceSink, TraceStore
 from client.local.spans import Span
 from client.local.system import LocalSystem
@@ -82,8 +82,13 @@ def _serve(
     samples = state / "samples"
     system.start_foundations()
     _train_what_is_missing(system, families, samples)
+    secret = new_secret()
     system.start_services(
-        [*consumers(options.consumers, families), *producers(options.producers, options.port)]
+        [
+            *consumers(options.consumers, families),
+            callback_service(secret),
+            *producers(options.producers, options.port),
+        ]
     )
     running = Running(
         pid=os.getpid(),
@@ -95,7 +100,15 @@ def _serve(
     announce(state, running)
     sample = _first_sample(samples / families[0])
     _show_prediction(console, options.api, families[0], sample, sink.store)
-    _show_addresses(console, running, families[0], sample, system.surroundings.logs)
+    addresses = {
+        "API": running.api,
+        "Documents": f"{running.api}/schema",
+        "Metrics": f"{running.api}/metrics",
+        "MLflow": running.mlflow,
+        "Callbacks": f"signed with {secret}",
+        "Logs": _short(system.surroundings.logs),
+    }
+    _show_addresses(console, addresses, families[0], sample)
     if not options.once:
         console.print("Serving; Ctrl-C stops everything.")
     while not options.once:
@@ -146,21 +159,18 @@ def _whole_trace(traces: TraceStore, prediction: Prediction) -> list[Span]:
 
 
 def _show_addresses(
-    console: Console, running: Running, model: str, sample: Path, logs: Path
+    console: Console, addresses: Mapping[str, str], model: str, sample: Path
 ) -> None:
     lines = [
         "",
-        f"API        {running.api}",
-        f"Documents  {running.api}/schema",
-        f"Metrics    {running.api}/metrics",
-        f"MLflow     {running.mlflow}",
-        f"Logs       {_short(logs)}",
+        *(f"{name:10} {address}" for name, address in addresses.items()),
         "",
         "Try it:",
-        f"  curl -i -F file=@{_short(sample)} {running.api}/v1/models/{model}/predictions",
+        f"  curl -i -F file=@{_short(sample)} {addresses['API']}/v1/models/{model}/predictions",
         f"  .venv/bin/carimbo predict {_short(sample)} --model {model}",
         "  .venv/bin/carimbo trace",
         "",
+        "Serving; Ctrl-C stops everything.",
     ]
     console.print("\n".join(lines), soft_wrap=True)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_bytes
 
 from client.local.children import Child
 from client.local.readiness import Awaited, free_port
@@ -13,6 +15,10 @@ from client.settings import inherited_environment, local_aws
 
 START_TIMEOUT_SECONDS = 90.0
 EXPORT_PERIOD_MILLISECONDS = 200
+LOCAL_RECEIVERS = "127.0.0.1,localhost"
+"""Callbacks may go to this machine itself: a person tries them with a receiver of their own."""
+
+SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +76,32 @@ class Service:
 def producers(count: int, first_port: int) -> list[Service]:
     """HTTP replicas on consecutive ports, of which people are told."""
     return [
-        Service(name=f"producer {number}", module="producer", port=first_port + number, settings={})
+        Service(
+            name=f"producer {number}",
+            module="producer",
+            port=first_port + number,
+            settings={"CARIMBO_CALLBACK_ALLOW": LOCAL_RECEIVERS},
+        )
         for number in range(count)
     ]
+
+
+def callback_service(secret: str) -> Service:
+    """The deliverer of callbacks, which signs with ``secret``."""
+    return Service(
+        name="callbacks",
+        module="callbacks",
+        port=free_port(),
+        settings={
+            "CARIMBO_CALLBACK_SECRETS": secret,
+            "CARIMBO_CALLBACK_ALLOW": LOCAL_RECEIVERS,
+        },
+    )
+
+
+def new_secret() -> str:
+    """Make a signing secret as Standard Webhooks writes them."""
+    return "whsec_" + b64encode(token_bytes(SECRET_BYTES)).decode()
 
 
 def consumers(count: int, models: Sequence[str]) -> list[Service]:

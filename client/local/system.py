@@ -115,6 +115,7 @@ class LocalSystem:
         """Stop everything: what takes requests first, what keeps them last."""
         self._stop_services("producer")
         self._stop_services("consumer")
+        self._stop_services("callbacks")
         children.stop(self._tasks)
         if self._registry_child is not None:
             children.stop([self._registry_child])
