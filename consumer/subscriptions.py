@@ -9,8 +9,7 @@ import structlog
 from faststream.exceptions import NackMessage
 
 from common.errors import PermanentError
-from common.faststream_sqs import SQSBroker, SQSQueue, SQSResponse
-from common.faststream_sqs.annotations import SQSMessage
+from common.faststream_sqs import SQSBroker, SQSMessage, SQSQueue, SQSResponse
 from common.faststream_sqs.schemas import LAST_RESORT_RECEIVE_COUNT
 from common.faststream_sqs.subscriber.usecase import SQSSubscriber
 from common.messages import PredictionRequest
@@ -56,7 +55,10 @@ def _subscribe(
         description="A validated file; its labels go to the queue that reply_to names.",
     )
 
-    async def predict(request: PredictionRequest, message: SQSMessage) -> None:
+    async def predict(request: PredictionRequest) -> None:
+        # From the context: as an injected parameter it would cost a hop to a thread.
+        message: SQSMessage = broker.context.get_local("message")
+
         async def tell(body: bytes) -> None:
             if not message.reply_to:
                 return

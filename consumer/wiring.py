@@ -60,6 +60,7 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         parts.callback(predictor.close)
         broker = SQSBroker(
             wait_seconds=POLL_SECONDS,
+            apply_types=False,  # the codec has typed the message already
             graceful_timeout=settings.drain.total_seconds(),
             middlewares=(SQSTelemetryMiddleware(),),
         )

@@ -4,8 +4,9 @@ When nothing is in flight a submission leaves at once, alone or with those of th
 the event loop. While a call is in flight, later submissions gather; they leave when it returns, or
 earlier in a call beside it once they fill a batch. Nothing that anybody waits for is held back.
 
-A lane that nobody waits for, the deletes, may also gather while its process has more work in hand
-(``gathers``): the next submissions are on their way, and a batch of ten costs what one does.
+A lane may also gather while it knows that more is on its way (``gathers``), for a bounded time: a
+batch of ten costs what one does. Deletes do, which nobody waits for, while their process has work
+in hand; so do replies, briefly, while a whole batch of requests is in hand.
 """
 
 from __future__ import annotations
@@ -27,9 +28,6 @@ CALLS_IN_FLIGHT = 4
 ATTEMPTS = 4
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
-LONGEST_GATHERING_SECONDS = 0.25
-"""Far below any visibility, so that a gathered delete is never too late."""
-
 BatchCall = Callable[[Sequence[T]], Awaitable[Sequence[R | CarimboError]]]
 """Sends items in one call and answers one outcome an item, in their order."""
 
@@ -60,6 +58,7 @@ class Coalescer(Generic[T, R]):
         on_retry: Callable[[], object] = lambda: None,
         on_idle: Callable[[], object] = lambda: None,
         gathers: Callable[[], bool] = lambda: False,
+        gathering_seconds: float = 0.0,
     ) -> None:
         self._call = call
         self._max_bytes = max_bytes
@@ -67,6 +66,7 @@ class Coalescer(Generic[T, R]):
         self._on_retry = on_retry
         self._on_idle = on_idle
         self._gathers = gathers
+        self._gathering_seconds = gathering_seconds
         self._gathering: asyncio.TimerHandle | None = None
         self._is_overdue = False
         self._waiting: deque[_Entry[T, R]] = deque()
@@ -132,7 +132,7 @@ class Coalescer(Generic[T, R]):
             return False
         if self._gathering is None:
             self._gathering = asyncio.get_running_loop().call_later(
-                LONGEST_GATHERING_SECONDS, self._end_gathering
+                self._gathering_seconds, self._end_gathering
             )
         return True
 

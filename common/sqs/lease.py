@@ -45,7 +45,12 @@ class LeaseKeeper:
         self._settler = settler
         self._leases: dict[str, _Lease] = {}
         settler.before_settling(self.drop)
-        settler.gather_deletes_while(lambda: bool(self._leases))
+        settler.gather_deletes_while(lambda: self.held > 0)
+
+    @property
+    def held(self) -> int:
+        """How many messages are being worked on: received, and not yet settled."""
+        return len(self._leases)
 
     def hold(self, message: ReceivedMessage) -> None:
         """Start the lease, counted from the message's receipt. Call it before anything else."""

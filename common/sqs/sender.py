@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from types_aiobotocore_sqs.client import SQSClient
     from types_aiobotocore_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
+REPLIES_GATHER_SECONDS = 0.05
+"""Less than the requests in hand take, so a gathered reply is there before the next would be."""
+
 _OPERATION = "SendMessageBatch"
 
 
@@ -34,6 +37,15 @@ class Sender:
         self._client = client
         self._limit_bytes = limit_bytes
         self._queues: dict[str, Coalescer[SendMessageBatchRequestEntryTypeDef, str]] = {}
+        self._busy: list[Callable[[], bool]] = []
+
+    def gather_while(self, is_busy: Callable[[], bool]) -> None:
+        """Let messages gather, briefly, while ``is_busy`` says that a batch of others will follow.
+
+        Only where the calls themselves are what everybody waits for: with little in hand, a
+        message leaves at once.
+        """
+        self._busy.append(is_busy)
 
     async def send(self, queue_url: str, message: OutgoingMessage) -> str:
         """Send a message and give the id that SQS gave it, once SQS has stored it.
@@ -55,6 +67,8 @@ class Sender:
                 on_retry=ENTRY_RETRIES.labels(_OPERATION).inc,
                 # Reply queues come and go: what is not in use is not kept.
                 on_idle=partial(self._queues.pop, queue_url),
+                gathers=lambda: any(is_busy() for is_busy in self._busy),
+                gathering_seconds=REPLIES_GATHER_SECONDS,
             )
         return await queue.submit(entry, size)
 

@@ -18,6 +18,9 @@ from common.sqs.metrics import ENTRY_RETRIES, RECEIPTS_GONE
 if TYPE_CHECKING:
     from types_aiobotocore_sqs.client import SQSClient
 
+DELETES_GATHER_SECONDS = 0.25
+"""Far below any visibility, so that a gathered delete is never too late."""
+
 _DELETE = "DeleteMessageBatch"
 _CHANGE = "ChangeMessageVisibilityBatch"
 
@@ -114,6 +117,7 @@ class Settler:
                     max_bytes=MESSAGE_LIMIT_BYTES,
                     on_retry=ENTRY_RETRIES.labels(_DELETE).inc,
                     gathers=lambda: any(has_more() for has_more in self._more),
+                    gathering_seconds=DELETES_GATHER_SECONDS,
                 ),
                 changes=Coalescer(
                     partial(self._change_batch, queue_url),

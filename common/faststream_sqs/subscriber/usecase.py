@@ -22,6 +22,7 @@ from common.faststream_sqs.publisher.fake import SQSFakePublisher
 from common.faststream_sqs.subscriber.failures import FailureMiddleware
 from common.faststream_sqs.subscriber.settlement import QueueSettlement
 from common.sqs import LeaseKeeper, Pump, ReceivedMessage, receiving_client
+from common.sqs.limits import BATCH_ENTRIES
 
 if TYPE_CHECKING:
     from faststream.message import StreamMessage
@@ -161,6 +162,8 @@ class SQSSubscriber(SubscriberUsecase[ReceivedMessage]):
         url, dead_letter_url = await connection.declare(queue, self.queue)
         settler = connection.new_settler()
         lease = LeaseKeeper(settler, visibility_seconds=queue.visibility_seconds)
+        # A whole batch in hand: the replies to come are worth a call of their own only together.
+        connection.sender.gather_while(lambda: lease.held >= BATCH_ENTRIES)
         self.settle_through(
             QueueSettlement(
                 settler=settler, sender=connection.sender, dead_letter_url=dead_letter_url

@@ -178,7 +178,7 @@ async def test_a_gathering_lane_waits_for_what_is_on_its_way_until_a_batch_is_fu
     line: Line,
 ) -> None:
     line.is_open.set()
-    coalescer = Coalescer(line.call, max_bytes=100, gathers=lambda: True)
+    coalescer = Coalescer(line.call, max_bytes=100, gathers=lambda: True, gathering_seconds=0.1)
     submissions = [asyncio.ensure_future(coalescer.submit(item, 1)) for item in range(9)]
     await some_turns()
     assert line.batches == []
@@ -190,7 +190,9 @@ async def test_a_gathering_lane_waits_for_what_is_on_its_way_until_a_batch_is_fu
 async def test_a_gathering_lane_sends_at_once_when_nothing_more_is_on_its_way(line: Line) -> None:
     line.is_open.set()
     more = [True]
-    coalescer = Coalescer(line.call, max_bytes=100, gathers=lambda: bool(more))
+    coalescer = Coalescer(
+        line.call, max_bytes=100, gathers=lambda: bool(more), gathering_seconds=0.1
+    )
     first = asyncio.ensure_future(coalescer.submit(1, 1))
     await some_turns()
     more.clear()
@@ -202,7 +204,7 @@ async def test_a_gathering_lane_sends_at_once_when_nothing_more_is_on_its_way(li
 
 async def test_a_gathering_lane_waits_no_longer_than_its_bound(line: Line) -> None:
     line.is_open.set()
-    coalescer = Coalescer(line.call, max_bytes=100, gathers=lambda: True)
+    coalescer = Coalescer(line.call, max_bytes=100, gathers=lambda: True, gathering_seconds=0.1)
     assert await coalescer.submit(1, 1) == "done 1"
     assert await coalescer.submit(2, 1) == "done 2"
     assert line.batches == [[1], [2]]
@@ -210,7 +212,7 @@ async def test_a_gathering_lane_waits_no_longer_than_its_bound(line: Line) -> No
 
 async def test_a_drain_ends_the_gathering(line: Line) -> None:
     line.is_open.set()
-    coalescer = Coalescer(line.call, max_bytes=100, gathers=lambda: True)
+    coalescer = Coalescer(line.call, max_bytes=100, gathers=lambda: True, gathering_seconds=0.1)
     submission = asyncio.ensure_future(coalescer.submit(1, 1))
     await some_turns()
     draining = asyncio.ensure_future(coalescer.drain())
