@@ -19,7 +19,8 @@ _DELETED_RECENTLY = frozenset(
     {"QueueDeletedRecently", "AWS.SimpleQueueService.QueueDeletedRecently"}
 )
 _SAME_NAME_AFTER_SECONDS = 60.0
-_DEAD_LETTERS_KEPT_SECONDS = 14 * 86_400  # the longest SQS allows: somebody must have time to look
+_KEPT_SECONDS = 14 * 86_400
+"""SQS's longest: a backlog must outlast any outage, and a dead letter wait until somebody looks."""
 
 
 async def ensure_queue(
@@ -39,11 +40,12 @@ async def ensure_queue(
         TransientError: a queue of this name was deleted less than 60 s ago.
         SqsUnavailable: SQS did not answer.
     """
-    attributes: dict[QueueAttributeNameType, str] = {"VisibilityTimeout": str(visibility_seconds)}
+    attributes: dict[QueueAttributeNameType, str] = {
+        "VisibilityTimeout": str(visibility_seconds),
+        "MessageRetentionPeriod": str(_KEPT_SECONDS),
+    }
     if dead_letter is not None:
-        url = await _create(
-            client, dead_letter, {"MessageRetentionPeriod": str(_DEAD_LETTERS_KEPT_SECONDS)}
-        )
+        url = await _create(client, dead_letter, {"MessageRetentionPeriod": str(_KEPT_SECONDS)})
         attributes["RedrivePolicy"] = json.dumps(
             {
                 "deadLetterTargetArn": await _arn(client, url),

@@ -285,7 +285,7 @@ async def test_a_message_handed_out_twice_gives_its_caller_one_answer(
     await broker.start()
     for number in (1, 2):
         reply = await broker.request(
-            Ask(number=number), requests.name, timeout=10, correlation_id="c", reply_type=Answer
+            Ask(number=number), requests.name, timeout=10, reply_type=Answer
         )
-        assert (await reply.decode()).number in {1, number}
+        assert (await reply.decode()).number == number
     assert handled == [1, 2]
