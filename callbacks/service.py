@@ -12,10 +12,10 @@ import structlog
 import uvloop
 from pydantic import ValidationError
 
-from callbacks.http import bind, serving
 from callbacks.settings import Settings
 from callbacks.wiring import Deliverer, deliverer
 from common.errors import PermanentError, TransientError
+from common.serving import bind, serving
 from common.telemetry import configure_logging, configure_tracing, flush_traces
 
 FIRST_PAUSE_SECONDS = 0.25

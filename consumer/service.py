@@ -17,8 +17,8 @@ import uvloop
 from pydantic import ValidationError
 
 from common.errors import PermanentError, TransientError
+from common.serving import bind, serving
 from common.telemetry import configure_logging, configure_tracing, flush_traces
-from consumer.http import bind, serving
 from consumer.settings import Settings
 from consumer.wiring import Worker, worker
 

@@ -1,4 +1,4 @@
-"""The HTTP side: health and metrics, served before the first model is there until after the last.
+"""A worker's HTTP side: health and metrics, served from before the first receive to the last reply.
 
 The socket is bound before anything else, so that a port in use is told at once and in one line.
 """
@@ -17,7 +17,7 @@ CLOSE_SECONDS = 2
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to the worker, whose queues must be drained while health still answers."""
+    """Leaves signals to the service, whose queues must be drained while health still answers."""
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
