@@ -25,7 +25,6 @@ MODULES = {
     "apache-airflow": "airflow.sdk",
     "multipart": "multipart",
     "opentelemetry-exporter-otlp-proto-http": "opentelemetry.exporter.otlp.proto.http",
-    "opentelemetry-instrumentation-asgi": "opentelemetry.instrumentation.asgi",
     "opentelemetry-sdk": "opentelemetry.sdk.trace",
     "pyyaml": "yaml",
 }
