@@ -2,7 +2,7 @@
 
 A call through that machinery (parameter serialisers, endpoint rules, event hooks, signers) takes
 about a millisecond of CPU, and a file needs half a dozen calls. The five operations of the hot
-path are fixed, so here they are written out: 0.2 ms each. Everything else stays aiobotocore's:
+path are fixed, so here they are written out. Everything else stays aiobotocore's:
 credentials and their renewal, regions, endpoints, and every other operation. See
 ``docs/decisions/0008-the-hot-calls-written-out.md``.
 """

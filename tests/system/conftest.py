@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,9 +64,3 @@ def running_system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running
             yield RunningSystem(system, tuple(up_front), tuple(behind), sink.store, samples)
         finally:
             system.stop()
-
-
-@pytest.fixture
-def patience() -> asyncio.Timeout:
-    """The longest that one test's traffic may take."""
-    return asyncio.timeout(100)
