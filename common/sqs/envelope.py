@@ -121,7 +121,7 @@ def check_size(size: int, limit_bytes: int) -> None:
         raise MessageTooLarge(
             "message-too-large",
             f"The message has {size} bytes with its attributes; the limit is {limit_bytes}. "
-            "Store the content and send a reference to it.",
+            "Send less at once: split the file, or store it and send a reference.",
         )
 
 
