@@ -100,6 +100,27 @@ class Records:
             expired = _expired(earlier)
             raise PermanentError(expired.code, expired.message)
 
+    async def holds(self, request: PredictionRequest) -> bool:
+        """Whether the request was taken before, under the id that its client chose for it.
+
+        Asked before it is sent: the queue does not tell two requests of one id apart, and the
+        first result that is stored would stand for both.
+
+        Raises:
+            PermanentError: ``prediction-id-reused``, when the id names another request.
+            TransientError: the object store did not answer.
+        """
+        result = await self.result(request.prediction_id)
+        if result is not None:
+            refuse_reuse(request, result)
+            return True
+        promise = await self._promise(request.prediction_id)
+        if promise is None:
+            return False
+        if promise.fingerprint != request.fingerprint:
+            raise id_reused(request)
+        return True
+
     async def cancel(self, prediction_id: PredictionId) -> State:
         """End a prediction unless it has ended; what it is then, which may be another's doing.
 

@@ -144,6 +144,9 @@ class PredictionService:
                 state = await self._followers.known(meant, UNSENT_AFTER_SECONDS)
                 if state is not None:
                     return await self._join(order, request, exchange)
+        is_own_id = exchange.id_from_client and not exchange.is_replayed
+        if is_own_id and await self._records.holds(request):
+            return await self._join(order, request, exchange)
         wait_seconds = order.preferences.wait.total_seconds() - exchange.stopwatch.elapsed_seconds
         if wait_seconds <= 0:
             return await self._send(msgspec.structs.replace(request, keep=True))

@@ -310,6 +310,7 @@ async def test_an_id_that_was_promised_for_another_file_is_refused(
     await client.http.get(f"{path_of(first)}?wait=20")
     late = await client.send(parcels_file(), prefer=LATER, prediction_id=identity)
     assert late.status_code == 200
+    assert [request.prediction_id for request in worker.seen] == [identity]
 
 
 async def test_an_id_whose_result_is_of_another_file_is_refused(
