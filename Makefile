@@ -32,8 +32,11 @@ $(ENGINE): requirements/engine.txt scripts/setup.sh | $(APPLICATION)
 run: setup ## start the whole system here, label a sample, keep serving (PORT=8000 PRODUCERS=1 CONSUMERS=1)
 	@exec $(BIN)/carimbo run --port $(PORT) --producers $(PRODUCERS) --consumers $(CONSUMERS)
 
+# Most tests wait for a queue, so more of them than cores run at once; those that run the whole
+# system need the machine to themselves.
 test: check ## everything CI runs: the checks, then the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not system" --numprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -m system
 
 check: lint types boundaries ## lint, format, types and import boundaries, without the tests
 
