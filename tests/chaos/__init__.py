@@ -1,0 +1,1 @@
+"""The system under random faults, and the account of every file that it took: ``make chaos``."""
