@@ -1,4 +1,4 @@
-"""The ``carimbo`` command: run the system here, label a file, list models, show a trace."""
+"""The ``carimbo`` command: run the system here, label a file, choose versions, show a trace."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
+from client.airflow import add_airflow
 from client.api import DEFAULT_URL, Client, ServiceError
 from client.callbacks import add_callbacks
 from client.dead_letters import add_dead_letters
@@ -17,7 +18,8 @@ from client.errors import CommandError
 from client.local.run import Options, run
 from client.local.running import find_running
 from client.local.spans import Span
-from client.screen import labels_table, make_console, models_table, stages_table, trace_tree
+from client.models import add_models
+from client.screen import labels_table, make_console, stages_table, trace_tree
 from client.settings import state_folder
 
 SINK_TIMEOUT_SECONDS = 5.0
@@ -67,11 +69,6 @@ def _predict(options: argparse.Namespace) -> None:
     console.print(stages_table(prediction.stages))
 
 
-def _models(options: argparse.Namespace) -> None:
-    with Client(options.url) as client:
-        make_console().print(models_table(client.models()))
-
-
 def _trace(options: argparse.Namespace) -> None:
     url = f"{find_running(state_folder()).traces}/traces"
     with httpx.Client(timeout=SINK_TIMEOUT_SECONDS, trust_env=False) as sink:
@@ -115,16 +112,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_url(predict)
     predict.set_defaults(command=_predict)
 
-    models = commands.add_parser("models", help="list the models that can be asked for")
-    _add_url(models)
-    models.set_defaults(command=_models)
-
     trace = commands.add_parser("trace", help="show a trace of the local system as a tree")
     trace.add_argument("id", nargs="?", help="a trace id; the newest when left out")
     trace.set_defaults(command=_trace)
 
+    add_models(commands)
     add_dead_letters(commands)
     add_callbacks(commands)
+    add_airflow(commands)
     return parser
 
 

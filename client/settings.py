@@ -55,6 +55,14 @@ def bucket(environment: Mapping[str, str] = os.environ) -> str:
     return environment.get("CARIMBO_BUCKET") or "carimbo"
 
 
+def tracking_uri() -> str | None:
+    """The registry that the caller's shell points at, under MLflow's own name; None if it does not.
+
+    The local system's own is used otherwise.
+    """
+    return os.environ.get("MLFLOW_TRACKING_URI") or None
+
+
 def names_aws() -> bool:
     """Whether the caller's shell points at an AWS; a certificate bundle, say, does not."""
     return any(name.startswith(POINTING) for name in os.environ)

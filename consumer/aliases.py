@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,7 +16,8 @@ import structlog
 
 from common.errors import CarimboError, PermanentError
 from common.messages import FailureCode
-from common.registry import Registry
+from common.registry import RegisteredModel, Registry
+from common.registry.routing import versions_in_use
 from consumer.metrics import LOAD_FAILURES, VERSION_SERVED
 from consumer.served_model import ServedModel
 from consumer.version_cache import VersionCache
@@ -45,14 +46,27 @@ class Aliases:
         registry: where the aliases are.
         cache: where the versions are loaded.
         models: names of the registered models to follow.
+        in_use: the versions of a model to keep loaded, by alias or by another reason.
+        may_be_idle: whether a model with nothing in use is as it should be.
 
     ``complete`` is set once every model has a version to serve.
     """
 
-    def __init__(self, registry: Registry, cache: VersionCache, models: Sequence[str]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        cache: VersionCache,
+        models: Sequence[str],
+        *,
+        in_use: Callable[[RegisteredModel], Mapping[str, str]] = versions_in_use,
+        may_be_idle: bool = False,
+    ) -> None:
         self._registry = registry
         self._cache = cache
         self._models = tuple(models)
+        self._in_use = in_use
+        self._may_be_idle = may_be_idle
+        self._former: dict[tuple[str, str], ServedModel] = {}
         self._served: dict[str, dict[str, ServedModel]] = {model: {} for model in models}
         self._setbacks: dict[tuple[str, str], Setback] = {}
         self._looking: asyncio.Task[None] | None = None
@@ -63,6 +77,8 @@ class Aliases:
     @property
     def missing(self) -> tuple[str, ...]:
         """Models of which no alias leads anywhere yet."""
+        if self._may_be_idle:
+            return ()
         return tuple(model for model in self._models if not self._served[model])
 
     @property
@@ -85,10 +101,16 @@ class Aliases:
     async def find(self, model: str, alias: str, contract: str) -> ServedModel:
         """The version behind an alias. Looks again when it is unknown or of another contract.
 
+        A file that was read before the alias moved to another contract is labelled by the version
+        that the alias meant then.
+
         Raises:
             PermanentError: the registry has no such alias, or its version cannot be loaded.
         """
         served = self._served.get(model, {}).get(alias)
+        former = self._former.get((model, alias))
+        if former is not None and former.contract == contract:
+            return former
         if served is None or served.contract != contract:
             await self._look_spaced()
             served = self._served.get(model, {}).get(alias)
@@ -139,7 +161,7 @@ class Aliases:
         self._registry_trouble = None
         for model in self._models:
             found = registered.get(model)
-            await self._update(model, {} if found is None else found.aliases)
+            await self._update(model, {} if found is None else self._in_use(found))
         if not self.missing:
             self.complete.set()
 
@@ -148,6 +170,7 @@ class Aliases:
         for alias in [alias for alias in table if alias not in wanted]:
             log.warning("alias_gone", model=model, alias=alias)
             del table[alias]
+            self._former.pop((model, alias), None)
         for alias, version in wanted.items():
             await self._advance(model, alias, version)
         for key in [key for key in self._setbacks if key[0] == model and key[1] not in wanted]:
@@ -170,6 +193,10 @@ class Aliases:
             self._set_back(model, alias, version, error)
             return
         table[alias] = served
+        if current is not None and current.contract != served.contract:
+            self._former[model, alias] = current
+        else:
+            self._former.pop((model, alias), None)
         self._setbacks.pop((model, alias), None)
         before = None if current is None else current.version
         log.info("version_served", model=model, alias=alias, version=version, before=before)

@@ -34,6 +34,16 @@ VERSION_SERVED = Gauge(
     "1 for the version that an alias leads to here.",
     ["model", "alias", "version"],
 )
+SHADOW_PREDICTIONS = Counter(
+    "carimbo_shadow_predictions_total",
+    "Copies that a shadow took on, by how they ended.",
+    ["model", "version", "outcome"],
+)
+SHADOW_ROWS = Counter(
+    "carimbo_shadow_rows_total",
+    "Rows that a shadow labelled, by whether the client got the same label.",
+    ["model", "version", "outcome"],
+)
 LOAD_FAILURES = Counter(
     "carimbo_consumer_load_failures_total",
     "Model versions that an alias points to and that could not be loaded.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -12,20 +13,26 @@ from common.errors import PermanentError
 from common.faststream_sqs import SQSBroker, SQSMessage, SQSQueue, SQSResponse
 from common.faststream_sqs.schemas import LAST_RESORT_RECEIVE_COUNT
 from common.faststream_sqs.subscriber.usecase import SQSSubscriber
-from common.messages import PredictionRequest
-from common.sqs import Slots
-from common.topology import dead_letter_queue, requests_queue
+from common.messages import PredictionRequest, Stored
+from common.sqs import MessageTooLarge, Slots
+from common.topology import dead_letter_queue, requests_queue, shadow_queue
 from consumer.attempt import Attempt, UnsettledError
 from consumer.deadline import Delivery, budget_from
-from consumer.handler import Predictions
 from consumer.results import Tell
 from consumer.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 
+class Answers(Protocol):
+    """What is done with a request: ``handler.Predictions``, or ``shadowing.Shadowing``."""
+
+    async def answer(self, request: PredictionRequest, attempt: Attempt) -> None:
+        """Come to an end with one delivery of a request, or raise what is to become of it."""
+
+
 def subscribe(
-    broker: SQSBroker, predictions: Predictions, settings: Settings
+    broker: SQSBroker, predictions: Answers, settings: Settings
 ) -> Sequence[SQSSubscriber]:
     """Register a subscriber for every model of the settings; none receives before the start."""
     slots = Slots(max(settings.max_in_flight, len(settings.models)))
@@ -36,6 +43,12 @@ def subscribe(
 
 
 def _queue(settings: Settings, model: str) -> SQSQueue:
+    if settings.shadow:
+        return SQSQueue(
+            shadow_queue(settings.queue_prefix, model),
+            visibility_seconds=round(settings.visibility.total_seconds()),
+            max_receive_count=settings.max_attempts,
+        )
     return SQSQueue(
         requests_queue(settings.queue_prefix, model),
         dead_letter=dead_letter_queue(settings.queue_prefix, model),
@@ -46,7 +59,7 @@ def _queue(settings: Settings, model: str) -> SQSQueue:
 
 
 def _subscribe(
-    broker: SQSBroker, predictions: Predictions, queue: SQSQueue, slots: Slots, model: str
+    broker: SQSBroker, predictions: Answers, queue: SQSQueue, slots: Slots, model: str
 ) -> SQSSubscriber:
     subscriber = broker.subscriber(
         queue,
@@ -64,6 +77,9 @@ def _subscribe(
                 return
             try:
                 await subscriber.reply(message, SQSResponse(msgspec.Raw(body)))
+            except MessageTooLarge:
+                stored = Stored(prediction_id=request.prediction_id)
+                await subscriber.reply(message, SQSResponse(stored))
             except PermanentError as error:
                 # The result is stored, and whoever waits for it looks there too.
                 log.warning("reply_not_sent", code=error.code, reason=error.message)

@@ -16,10 +16,11 @@ import structlog
 
 from common.contracts import Contract, contract_digest, parse_contract
 from common.errors import PermanentError
-from common.registry import ModelVersion, RegisteredModel, Registry, Tag
+from common.registry import Alias, ModelVersion, RegisteredModel, Registry, Tag
+from common.registry.routing import Canary, RoutingTag, Shadow, read_routing
 from producer.problems import UnknownError
 
-DEFAULT_ALIAS = "champion"
+DEFAULT_ALIAS = Alias.CHAMPION.value
 
 _log = structlog.get_logger("producer.catalogue")
 
@@ -36,19 +37,28 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueModel:
-    """A model's versions by number, and the version that each alias means now."""
+    """A model's versions by number, and the version that each alias means now.
+
+    ``canary`` and ``shadow`` are in ``versions``, and neither is the champion.
+    """
 
     name: str
     aliases: Mapping[str, str]
     versions: Mapping[str, Served]
+    canary: Canary | None = None
+    shadow: Shadow | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """Which version of a model is asked for: exactly one of the two is set."""
+    """Which version of a model is asked for: exactly one of the two is set.
+
+    ``is_default`` says that the client named neither, so that a canary may be meant.
+    """
 
     alias: str | None = None
     version: str | None = None
+    is_default: bool = False
 
 
 def read_selector(*, version: str | None, alias: str | None) -> Selector:
@@ -65,7 +75,9 @@ def read_selector(*, version: str | None, alias: str | None) -> Selector:
         )
     if version is not None:
         return Selector(version=version)
-    return Selector(alias=alias if alias is not None else DEFAULT_ALIAS)
+    if alias is not None:
+        return Selector(alias=alias)
+    return Selector(alias=DEFAULT_ALIAS, is_default=True)
 
 
 def find(models: Mapping[str, CatalogueModel], name: str, selector: Selector) -> Served:
@@ -97,17 +109,24 @@ def _refuse(code: str, what: str, found: str, known: Mapping[str, object]) -> No
     )
 
 
+def _is(champion: str | None, routed: Canary | Shadow | None) -> bool:
+    """Whether what had a share, or looked on, labels every file by now."""
+    return routed is not None and routed.version == champion
+
+
 @dataclass(slots=True)
 class Catalogue:
     """Follows the registry. ``models`` is replaced whole, never changed in place."""
 
     registry: Registry
     refreshed: Callable[[], None] = lambda: None
+    tag_ignored: Callable[[str, str], None] = lambda _model, _tag: None
     models: Mapping[str, CatalogueModel] = field(default_factory=dict)
     loaded: bool = False
     _versions: dict[tuple[str, str], Served] = field(default_factory=dict)
     _contracts: dict[str, Contract] = field(default_factory=dict)
     _refused: set[tuple[str, str]] = field(default_factory=set)
+    _ignored: dict[tuple[str, str], str] = field(default_factory=dict)
 
     async def refresh(self) -> None:
         """Look at the registry once.
@@ -126,7 +145,33 @@ class Catalogue:
             served = await self._served(version)
             if served is not None:
                 versions[served.version] = served
-        return CatalogueModel(model.name, dict(model.aliases), versions)
+        routing = read_routing(model.tags)
+        faults = dict(routing.faults)
+        canary, shadow = routing.canary, routing.shadow
+        if canary is not None and canary.version not in versions:
+            faults[RoutingTag.CANARY] = f"there is no usable version {canary.version!r}"
+        if shadow is not None and shadow.version not in versions:
+            faults[RoutingTag.SHADOW] = f"there is no usable version {shadow.version!r}"
+        self._complain(model, faults)
+        champion = model.aliases.get(Alias.CHAMPION)
+        return CatalogueModel(
+            model.name,
+            dict(model.aliases),
+            versions,
+            canary=None if RoutingTag.CANARY in faults or _is(champion, canary) else canary,
+            shadow=None if RoutingTag.SHADOW in faults or _is(champion, shadow) else shadow,
+        )
+
+    def _complain(self, model: RegisteredModel, faults: Mapping[str, str]) -> None:
+        """Say once of each tag that it is ignored, and again when it is another fault."""
+        for tag in RoutingTag:
+            reason = faults.get(tag)
+            if reason is None:
+                self._ignored.pop((model.name, tag), None)
+            elif self._ignored.get((model.name, tag)) != reason:
+                self._ignored[model.name, tag] = reason
+                _log.warning("routing tag ignored", model=model.name, tag=tag.value, reason=reason)
+                self.tag_ignored(model.name, tag.value)
 
     async def _served(self, version: ModelVersion) -> Served | None:
         """The version with its contract; None when it has none that can be used, logged once."""

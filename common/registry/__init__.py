@@ -1,4 +1,4 @@
-"""The registry of trained models, read over MLflow's REST interface without importing MLflow.
+"""The registry of trained models, over MLflow's REST interface, without importing MLflow.
 
 Importing MLflow takes about five seconds and 100 MB; three requests need neither.
 """
@@ -8,6 +8,7 @@ from common.registry.model import (
     CONTRACT_FILE,
     ENCODERS_FILE,
     MODEL_FILE,
+    Alias,
     ModelFiles,
     ModelVersion,
     RegisteredModel,
@@ -19,6 +20,7 @@ __all__ = [
     "CONTRACT_FILE",
     "ENCODERS_FILE",
     "MODEL_FILE",
+    "Alias",
     "ModelFiles",
     "ModelVersion",
     "RegisteredModel",

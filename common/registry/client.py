@@ -1,17 +1,13 @@
-"""The registry's client. Every request has a deadline, every answer a bound."""
+"""The registry's client: models, versions and their files read; aliases and tags written."""
 
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 from urllib.parse import quote
 
-import aiohttp
-import msgspec
-
-from common.errors import PermanentError, TransientError
+from common.errors import PermanentError
 from common.registry import wire
 from common.registry.model import (
     CONTRACT_FILE,
@@ -23,24 +19,14 @@ from common.registry.model import (
     Tag,
     files_digest,
 )
+from common.registry.rest import Rest
 
-Answer = TypeVar("Answer")
-
-API = "/api/2.0/mlflow"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 PROXIED = "mlflow-artifacts:/"
-REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=30.0, sock_connect=5.0)
-LARGEST_FILE_BYTES = 256 * 1024 * 1024
-PAGE = 100
-PAGES_AT_MOST = 100
-RETRY_SECONDS = 2.0
-BUSY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
-UNKNOWN = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
-"""How MLflow says that a model, a version or an alias is not there."""
 
 
 class Registry:
-    """Reads models and versions from an MLflow server whose artifacts it proxies.
+    """Models and versions on an MLflow server whose artifacts it proxies.
 
     Args:
         tracking_uri: the server's address, ``http://`` or ``https://``.
@@ -50,17 +36,10 @@ class Registry:
     """
 
     def __init__(self, tracking_uri: str) -> None:
-        if not tracking_uri.startswith(("http://", "https://")):
-            raise PermanentError(
-                "bad-tracking-uri",
-                f"The registry is read over HTTP, but its address is {tracking_uri!r}. "
-                "Set MLFLOW_TRACKING_URI to an MLflow server, such as http://127.0.0.1:5000.",
-            )
-        self._base = tracking_uri.rstrip("/")
-        self._session: aiohttp.ClientSession | None = None
+        self._rest = Rest(tracking_uri)
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(timeout=REQUEST_TIMEOUT)
+        await self._rest.__aenter__()
         return self
 
     async def __aexit__(
@@ -69,24 +48,33 @@ class Registry:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._rest.__aexit__(kind, error, traceback)
 
     async def ping(self) -> None:
         """Return when the server answers; a readiness check."""
-        await self._bytes("/health", {}, missing=None)
+        await self._rest.content("/health", {}, missing=None)
 
     async def models(self) -> list[RegisteredModel]:
-        """Every registered model with its aliases and versions, by name."""
+        """Every registered model with its aliases, tags and versions, by name."""
         versions: dict[str, list[ModelVersion]] = {}
-        for page in await self._pages("/model-versions/search", wire.Versions):
+        for page in await self._rest.pages("/model-versions/search", wire.Versions):
             for version in page.model_versions:
                 versions.setdefault(version.name, []).append(version.plain())
-        pages = await self._pages("/registered-models/search", wire.Models)
+        pages = await self._rest.pages("/registered-models/search", wire.Models)
         found = [model for page in pages for model in page.registered_models]
         plain = [model.plain(versions.get(model.name, [])) for model in found]
         return sorted(plain, key=lambda model: model.name)
+
+    async def model(self, name: str) -> RegisteredModel:
+        """One model's aliases and tags; its versions are left out.
+
+        Raises:
+            PermanentError: code "unknown-model" when there is no such model.
+        """
+        answer = await self._rest.get(
+            "/registered-models/get", {"name": name}, wire.OneModel, _no_model(name)
+        )
+        return answer.registered_model.plain([])
 
     async def version_by_alias(self, model: str, alias: str) -> ModelVersion:
         """Find the version that an alias points to now.
@@ -100,7 +88,7 @@ class Registry:
             "Train and register the model first, or ask for one of its versions.",
         )
         query = {"name": model, "alias": alias}
-        answer = await self._get("/registered-models/alias", query, wire.OneVersion, missing)
+        answer = await self._rest.get("/registered-models/alias", query, wire.OneVersion, missing)
         return answer.model_version.plain()
 
     async def version(self, model: str, version: str) -> ModelVersion:
@@ -109,14 +97,63 @@ class Registry:
         Raises:
             PermanentError: code "unknown-version" when there is no such model or version.
         """
-        missing = PermanentError(
-            "unknown-version",
-            f"The registry has no version {version!r} of a model {model!r}. "
-            "Ask for a version that it lists.",
-        )
         query = {"name": model, "version": version}
-        answer = await self._get("/model-versions/get", query, wire.OneVersion, missing)
+        answer = await self._rest.get(
+            "/model-versions/get", query, wire.OneVersion, _no_version(model, version)
+        )
         return answer.model_version.plain()
+
+    async def metrics(self, version: ModelVersion) -> dict[str, float]:
+        """The figures that the version's training logged; none when its run is not there."""
+        if not version.run_id:
+            return {}
+        missing = PermanentError("unknown-run", "The registry does not hold the version's run.")
+        query = {"run_id": version.run_id}
+        try:
+            answer = await self._rest.get("/runs/get", query, wire.OneRun, missing)
+        except PermanentError as error:
+            if error is missing:
+                return {}
+            raise
+        return {metric.key: float(metric.value) for metric in answer.run.data.metrics}
+
+    async def point(self, model: str, alias: str, version: str) -> None:
+        """Make an alias mean this version, whatever it meant before.
+
+        Raises:
+            PermanentError: code "unknown-version" when there is no such model or version.
+        """
+        body = {"name": model, "alias": alias, "version": version}
+        missing = _no_version(model, version)
+        await self._rest.write("POST", "/registered-models/alias", body, missing)
+
+    async def tag_version(self, model: str, version: str, key: str, value: str | None) -> None:
+        """Set a tag of a version, or remove it (None); removing what is not there is no error.
+
+        Raises:
+            PermanentError: code "unknown-version" when there is no such model or version.
+        """
+        body = {"name": model, "version": version, "key": key}
+        missing = _no_version(model, version)
+        if value is None:
+            await self._rest.write("DELETE", "/model-versions/delete-tag", body, missing)
+        else:
+            body["value"] = value
+            await self._rest.write("POST", "/model-versions/set-tag", body, missing)
+
+    async def tag_model(self, model: str, key: str, value: str | None) -> None:
+        """Set a tag of a model, or remove it (None); removing what is not there is no error.
+
+        Raises:
+            PermanentError: code "unknown-model" when there is no such model.
+        """
+        body = {"name": model, "key": key}
+        missing = _no_model(model)
+        if value is None:
+            await self._rest.write("DELETE", "/registered-models/delete-tag", body, missing)
+        else:
+            body["value"] = value
+            await self._rest.write("POST", "/registered-models/set-tag", body, missing)
 
     async def files(self, version: ModelVersion) -> ModelFiles:
         """Download a version's files and check them against the digest in its tags.
@@ -163,7 +200,7 @@ class Registry:
     async def _folder(self, version: ModelVersion) -> str:
         missing = _unservable(version, "has no logged model")
         path = f"/logged-models/{quote(version.model_id, safe='')}"
-        answer = await self._get(path, {}, wire.OneLoggedModel, missing)
+        answer = await self._rest.get(path, {}, wire.OneLoggedModel, missing)
         where = answer.model.info.artifact_uri
         if not where.startswith(PROXIED):
             raise _unservable(version, "keeps its files where the server does not proxy them")
@@ -171,85 +208,21 @@ class Registry:
 
     async def _file(self, version: ModelVersion, folder: str, name: str) -> bytes:
         missing = _unservable(version, f"has no file {name}")
-        return await self._bytes(f"{ARTIFACTS}/{quote(folder)}/{name}", {}, missing=missing)
-
-    async def _pages(self, path: str, kind: type[Answer]) -> list[Answer]:
-        pages: list[Answer] = []
-        token = ""
-        for _ in range(PAGES_AT_MOST):
-            query = {"max_results": str(PAGE)} | ({"page_token": token} if token else {})
-            pages.append(await self._get(path, query, kind, None))
-            token = getattr(pages[-1], "next_page_token", "")
-            if not token:
-                break
-        return pages
-
-    async def _get(
-        self, path: str, query: dict[str, str], kind: type[Answer], missing: PermanentError | None
-    ) -> Answer:
-        body = await self._bytes(API + path, query, missing=missing)
-        try:
-            return msgspec.json.decode(body, type=kind)
-        except msgspec.DecodeError as error:
-            raise PermanentError(
-                "registry-refused",
-                f"The registry's answer to {path} is not MLflow's: {error}. "
-                "Check that MLFLOW_TRACKING_URI is an MLflow server's address.",
-            ) from error
-
-    async def _bytes(
-        self, path: str, query: dict[str, str], *, missing: PermanentError | None
-    ) -> bytes:
-        if self._session is None:
-            raise RuntimeError("The registry is not open; use it in an 'async with'.")
-        try:
-            async with self._session.get(self._base + path, params=query) as response:
-                body = await _bounded(response)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise _unavailable(f"did not answer {path}: {type(error).__name__}") from error
-        if response.ok:
-            return body
-        raise _refusal(response.status, body, path, missing)
+        return await self._rest.content(f"{ARTIFACTS}/{quote(folder)}/{name}", {}, missing=missing)
 
 
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    chunks = bytearray()
-    async for chunk in response.content.iter_any():
-        chunks += chunk
-        if len(chunks) > LARGEST_FILE_BYTES:
-            raise PermanentError(
-                "registry-refused",
-                f"The registry sent more than {LARGEST_FILE_BYTES} bytes for one file. "
-                "Register a smaller model.",
-            )
-    return bytes(chunks)
-
-
-def _refusal(
-    status: int, body: bytes, path: str, missing: PermanentError | None
-) -> PermanentError | TransientError:
-    try:
-        said = msgspec.json.decode(body, type=wire.Refusal)
-    except msgspec.DecodeError:
-        said = wire.Refusal()
-    if status == HTTPStatus.NOT_FOUND or said.error_code in UNKNOWN:
-        return missing or PermanentError(
-            "registry-refused",
-            f"The registry knows no {path}: {said.message}. "
-            "Check that MLFLOW_TRACKING_URI is an MLflow server's address.",
-        )
-    if status in BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _unavailable(f"answered {path} with HTTP {status}")
+def _no_model(name: str) -> PermanentError:
     return PermanentError(
-        "registry-refused", f"The registry refused {path} with HTTP {status}: {said.message}"
+        "unknown-model",
+        f"The registry has no model {name!r}. Train and register one of that name first.",
     )
 
 
-def _unavailable(what: str) -> TransientError:
-    return TransientError(
-        "registry-unavailable",
-        f"The registry {what}. Check that the MLflow server is up.",
-        delay_seconds=RETRY_SECONDS,
+def _no_version(model: str, version: str) -> PermanentError:
+    return PermanentError(
+        "unknown-version",
+        f"The registry has no version {version!r} of a model {model!r}. "
+        "Ask for a version that it lists.",
     )
 
 

@@ -23,13 +23,22 @@ class Version(msgspec.Struct):
     version: str
     model_id: str = ""
     source: str = ""
+    run_id: str = ""
+    creation_timestamp: int = 0
     tags: list[KeyValue] = []
 
     def plain(self) -> ModelVersion:
         """As the rest of the system sees it."""
         model_id = self.model_id or self.source.removeprefix(MODEL_SOURCE)
         tags = {tag.key: tag.value for tag in self.tags}
-        return ModelVersion(model=self.name, version=self.version, model_id=model_id, tags=tags)
+        return ModelVersion(
+            model=self.name,
+            version=self.version,
+            model_id=model_id,
+            tags=tags,
+            run_id=self.run_id,
+            created_ms=self.creation_timestamp,
+        )
 
 
 class Alias(msgspec.Struct):
@@ -45,6 +54,7 @@ class Model(msgspec.Struct):
     name: str
     description: str = ""
     aliases: list[Alias] = []
+    tags: list[KeyValue] = []
 
     def plain(self, versions: list[ModelVersion]) -> RegisteredModel:
         """As the rest of the system sees it, newest version first."""
@@ -52,8 +62,15 @@ class Model(msgspec.Struct):
             name=self.name,
             description=self.description,
             aliases={alias.alias: alias.version for alias in self.aliases},
+            tags={tag.key: tag.value for tag in self.tags},
             versions=sorted(versions, key=lambda version: int(version.version), reverse=True),
         )
+
+
+class OneModel(msgspec.Struct):
+    """``registered-models/get``."""
+
+    registered_model: Model
 
 
 class OneVersion(msgspec.Struct):
@@ -92,6 +109,31 @@ class OneLoggedModel(msgspec.Struct):
     """``logged-models/{id}``."""
 
     model: LoggedModel
+
+
+class Metric(msgspec.Struct):
+    """The last value of a figure; MLflow writes NaN and infinities as words."""
+
+    key: str
+    value: float | str = 0.0
+
+
+class RunData(msgspec.Struct):
+    """What a run logged."""
+
+    metrics: list[Metric] = []
+
+
+class Run(msgspec.Struct):
+    """The part of a run that holds its figures."""
+
+    data: RunData
+
+
+class OneRun(msgspec.Struct):
+    """``runs/get``."""
+
+    run: Run
 
 
 class Refusal(msgspec.Struct):

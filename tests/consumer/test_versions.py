@@ -3,11 +3,13 @@ from __future__ import annotations
 import asyncio
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from common.errors import PermanentError
 from common.messages import Completed, Failed
 from common.registry import ModelFiles, ModelVersion
+from common.registry.routing import Canary, RoutingTag
 from consumer.served_model import ServedModel, build
 from consumer.settings import Settings
 from consumer.version_cache import SpareRoom, VersionCache
@@ -142,6 +144,46 @@ async def test_an_alias_that_moves_under_load_loses_nothing_and_mixes_nothing(
     assert versions_in(replies) == {"1", "2"}
 
 
+async def test_a_file_read_before_the_contract_changed_is_labelled_by_the_version_it_was_read_for(
+    registry: TestRegistry, running: Running, caller: Caller, settings: Settings, family: str
+) -> None:
+    old = train(family, generation=1)
+    registry.register(old)
+    new = train(family, generation=2, title="Parcels and letters")
+
+    async with running(settings) as parts:
+        registry.register(new)
+        await _until_served(parts, family, "champion", "2")
+        early = await caller.ask(request_of(old, str(uuid4())))
+        late = await caller.ask(request_of(new, str(uuid4())))
+
+    assert isinstance(early, Completed)
+    assert isinstance(late, Completed)
+    assert (early.version, late.version) == ("1", "2")
+    assert set(early.labels) <= set(old.labels)
+
+
+async def test_a_canary_is_loaded_before_its_first_file_and_one_that_cannot_be_is_told(
+    registry: TestRegistry, running: Running, caller: Caller, settings: Settings, family: str
+) -> None:
+    model = train(family, generation=1)
+    registry.register(model)
+    registry.register(train(family, generation=2), alias=None)
+    registry.register(train(family, generation=3), alias=None, digest="0" * 64)
+
+    async with running(settings) as parts:
+        _begin_canary(registry, family, "2")
+        await _until_served(parts, family, "(canary)", "2")
+        _begin_canary(registry, family, "3")
+        await _until_troubled(parts)
+        reply = await caller.ask(request_of(model, str(uuid4())))
+        condition = await parts.health.ready()
+
+    assert isinstance(reply, Completed)
+    assert reply.version == "1"
+    assert any("(canary): version 3" in note for note in condition.notes)
+
+
 @pytest.mark.parametrize("damage", ["its files are not what training wrote", "it is no model"])
 async def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving(
     damage: str, registry: TestRegistry, running: Running, caller: Caller, settings: Settings
@@ -209,7 +251,7 @@ async def test_a_registry_that_goes_away_changes_nothing_but_what_health_notes(
     registry.register(model)
 
     async with running(settings) as parts:
-        parts.aliases._registry._base = "http://127.0.0.1:9"
+        parts.aliases._registry._rest._base = "http://127.0.0.1:9"
         await _until_troubled(parts)
         reply = await caller.ask(request_of(model, str(uuid4())))
         condition = await parts.health.ready()
@@ -220,6 +262,18 @@ async def test_a_registry_that_goes_away_changes_nothing_but_what_health_notes(
 
 def versions_in(replies: list[Completed | Failed]) -> set[str]:
     return {reply.version for reply in replies if isinstance(reply, Completed)}
+
+
+def _begin_canary(registry: TestRegistry, family: str, version: str) -> None:
+    canary = Canary(version=version, percent=10, since=version)
+    tag = msgspec.json.encode(canary).decode()
+    registry._post("registered-models/set-tag", name=family, key=RoutingTag.CANARY, value=tag)
+
+
+async def _until_served(parts: Worker, family: str, alias: str, version: str) -> None:
+    async with asyncio.timeout(30):
+        while parts.aliases.versions[family].get(alias) != version:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 async def _until_troubled(parts: Worker) -> None:
