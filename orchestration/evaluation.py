@@ -48,6 +48,21 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     predict_us: float
 
 
+class Quality(msgspec.Struct, frozen=True, kw_only=True):
+    """How right some labels are, in [0, 1]; ``macro_f1`` as in ``Figures``."""
+
+    accuracy: float
+    macro_f1: float
+
+
+def quality(truth: Sequence[str], said: Sequence[str]) -> Quality:
+    """Sum one model's labels up."""
+    return Quality(
+        accuracy=round(_accuracy(truth, said), 4),
+        macro_f1=round(_mean(label_scores(truth, said).values()), 4),
+    )
+
+
 def answer(trained: Trained, files: Sequence[TrainingFile]) -> Answers:
     """Label whole files the way the service does: features, probabilities, the greatest wins."""
     known = trained.label_counts | trained.left_out

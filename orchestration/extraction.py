@@ -11,15 +11,22 @@ import msgspec
 
 from common.contracts import Contract
 from common.errors import PermanentError
-from common.tables import Purpose, UnreadableFile, read_table
+from common.tables import Purpose, Table, UnreadableFile, read_table
 
 
 class TrainingFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file's labelled rows: typed columns, all of one length, by canonical name."""
+    """A file's labelled rows: typed columns, all of one length, by canonical name.
+
+    ``lines`` are the rows' places in the file, ``weights`` what each counts for in training (none:
+    one each). ``group`` is what the file belongs to where its name does not say so.
+    """
 
     name: str
     columns: dict[str, Sequence[Any]]
     labels: Sequence[str]
+    lines: Sequence[int] = ()
+    weights: Sequence[float] = ()
+    group: str = ""
 
     def rows(self, places: Sequence[int]) -> TrainingFile:
         """The same file with only the rows at ``places``, in that order."""
@@ -27,17 +34,22 @@ class TrainingFile(msgspec.Struct, frozen=True, kw_only=True):
             name=self.name,
             columns={name: [cells[at] for at in places] for name, cells in self.columns.items()},
             labels=[self.labels[at] for at in places],
+            lines=[self.lines[at] for at in places] if self.lines else (),
+            weights=[self.weights[at] for at in places] if self.weights else (),
+            group=self.group,
         )
 
 
 class Extraction(msgspec.Struct, frozen=True, kw_only=True):
     """Every usable file of a folder, and an account of what was left out.
 
-    ``violations`` counts rejected cells by code; ``unlabelled`` rows are good but carry no label;
-    ``unread`` is the reason by file name.
+    ``files_read`` counts readable files, those without a labelled row included. ``violations``
+    counts rejected cells by code; ``unlabelled`` rows are good but carry no label; ``unread`` is
+    the reason by file name.
     """
 
     files: list[TrainingFile]
+    files_read: int
     rows_read: int
     unlabelled: int
     violations: dict[str, int]
@@ -63,7 +75,7 @@ def extract(
             f"There is no folder {folder}. "
             f"Give one that holds labelled files of {contract.family}.",
         )
-    paths = sorted(path for path in folder.iterdir() if _is_data(path))
+    paths = sorted(path for path in folder.iterdir() if path.is_file() and is_data(path.name))
     files: list[TrainingFile] = []
     violations: Counter[str] = Counter()
     unread: dict[str, str] = {}
@@ -75,7 +87,7 @@ def extract(
         except UnreadableFile as error:
             unread[path.name] = error.message
             continue
-        file = _labelled(path.name, table.columns, contract)
+        file = labelled(path.name, table, contract)
         rows_read += table.rows_read
         unlabelled += len(table.lines) - len(file.labels)
         violations.update(violation.code for violation in table.violations)
@@ -91,6 +103,7 @@ def extract(
         )
     return Extraction(
         files=files,
+        files_read=len(paths) - len(unread),
         rows_read=rows_read,
         unlabelled=unlabelled,
         violations=dict(sorted(violations.items())),
@@ -98,16 +111,19 @@ def extract(
     )
 
 
-def _is_data(path: Path) -> bool:
-    return path.is_file() and not path.name.startswith(".") and path.suffix.lower() != ".md"
+def is_data(name: str) -> bool:
+    """Whether a file of that name is meant to be read."""
+    return not name.startswith(".") and not name.lower().endswith(".md")
 
 
-def _labelled(name: str, columns: dict[str, list[Any]], contract: Contract) -> TrainingFile:
-    labels = columns.get(contract.label.name, [])
+def labelled(name: str, table: Table, contract: Contract) -> TrainingFile:
+    """The rows of a table that carry a label."""
+    labels = table.columns.get(contract.label.name, [])
     whole = TrainingFile(
         name=name,
-        columns={key: cells for key, cells in columns.items() if key != contract.label.name},
+        columns={key: cells for key, cells in table.columns.items() if key != contract.label.name},
         labels=labels,
+        lines=table.lines,
     )
     if None not in labels:
         return whole

@@ -43,7 +43,7 @@ def judge(contract: Contract, extraction: Extraction, say: Say) -> Report:
     if contract.split is Split.GROUP:
         parts = list(folds(contract, extraction.files, FOLDS, DEFAULT.seed))
     else:
-        parts = [hold_out(contract, extraction.files, DEFAULT.seed)]
+        parts = [hold_out(contract, extraction.files)]
     answers: list[Answers] = []
     seconds = 0.0
     sizes = (0, 0)

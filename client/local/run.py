@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
 from client.api import Client, Prediction
 from client.errors import CommandError
 from client.local import training
+from client.local.foreground import Progress, StopRequested, kill_on_signals, stop_on_signals
 from client.local.readiness import require_free_port
 from client.local.running import Running, announce, only_one
 from client.local.services import callback_service, consumers, new_secret, producers
@@ -26,7 +24,6 @@ from client.screen import labels_table, make_console, stages_table, trace_tree
 from client.settings import state_folder
 from common.contracts import shipped_contracts
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WATCH_SECONDS = 0.5
 TRACE_TIMEOUT_SECONDS = 5.0
 TRACE_QUIET_SECONDS = 1.0
@@ -48,10 +45,6 @@ class Options:
         return f"http://127.0.0.1:{self.port}"
 
 
-class StopRequested(BaseException):
-    """Ctrl-C, or the signal of another program that wants the system to end."""
-
-
 def run(options: Options) -> None:
     """Start, show, serve; return when asked to stop, with every process gone.
 
@@ -63,14 +56,14 @@ def run(options: Options) -> None:
     with only_one(state), TraceSink() as sink:
         for number in range(options.producers):
             require_free_port(options.port + number)
-        system = LocalSystem(state, traces=sink.url, say=_Progress(console).say)
+        system = LocalSystem(state, traces=sink.url, say=Progress(console).say)
         try:
-            with _stop_on_signals():
+            with stop_on_signals():
                 _serve(options, system, sink, console, state)
         except StopRequested:
             console.print("stopping (once more: at once)")
         finally:
-            with _kill_on_signals(system):
+            with kill_on_signals(system.kill):
                 system.stop()
     console.print("stopped")
 
@@ -85,7 +78,9 @@ def _serve(
     secret = new_secret()
     system.start_services(
         [
-            *consumers(options.consumers, families),
+            *consumers(
+                options.consumers, training.in_service(families, system.surroundings.mlflow)
+            ),
             callback_service(secret),
             *producers(options.producers, options.port),
         ]
@@ -177,43 +172,3 @@ def _show_addresses(
 
 def _short(path: Path) -> str:
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-class _Progress:
-    """Lines with the seconds since the start, so that a wait is seen to be one."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._started = time.monotonic()
-
-    def say(self, text: str) -> None:
-        elapsed = time.monotonic() - self._started
-        self._console.print(f"{elapsed:6.1f} s  {text}", soft_wrap=True, markup=False)
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[None]:
-    def request_stop(_number: int, _frame: FrameType | None) -> None:
-        raise StopRequested
-
-    with _handling(request_stop):
-        yield
-
-
-@contextmanager
-def _kill_on_signals(system: LocalSystem) -> Iterator[None]:
-    def kill(_number: int, _frame: FrameType | None) -> None:
-        system.kill()
-
-    with _handling(kill):
-        yield
-
-
-@contextmanager
-def _handling(handler: signal._HANDLER) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in STOP_SIGNALS}
-    try:
-        yield
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)

@@ -14,6 +14,7 @@ from client.local.services import Surroundings
 
 CHAMPION = "champion"
 REQUEST_TIMEOUT_SECONDS = 30.0
+MODELS_AT_MOST = 1_000
 
 
 def without_champion(families: Sequence[str], mlflow: str) -> list[str]:
@@ -28,6 +29,30 @@ def without_champion(families: Sequence[str], mlflow: str) -> list[str]:
         return [family for family in families if not _has_champion(registry, family)]
 
 
+def in_service(families: Sequence[str], mlflow: str) -> list[str]:
+    """``families``, and every other model of the registry that has a champion.
+
+    Raises:
+        CommandError: the registry does not say.
+    """
+    with httpx.Client(
+        base_url=mlflow, timeout=REQUEST_TIMEOUT_SECONDS, trust_env=False
+    ) as registry:
+        try:
+            response = registry.get(
+                "/api/2.0/mlflow/registered-models/search", params={"max_results": MODELS_AT_MOST}
+            )
+            response.raise_for_status()
+        except httpx.HTTPError as error:
+            raise CommandError(f"MLflow's registry at {mlflow} failed: {error}") from error
+    found = [
+        model["name"]
+        for model in response.json().get("registered_models", [])
+        if any(alias["alias"] == CHAMPION for alias in model.get("aliases", []))
+    ]
+    return sorted({*families, *found})
+
+
 def generate_samples(families: Sequence[str], folder: Path, surroundings: Surroundings) -> Child:
     """Start writing sample files, a folder a family."""
     return _start(
@@ -40,7 +65,12 @@ def generate_samples(families: Sequence[str], folder: Path, surroundings: Surrou
 def train(families: Sequence[str], samples: Path, surroundings: Surroundings) -> Child:
     """Start training a champion of each family on its samples."""
     return _start(
-        "training", ["train", "--contract", *families, "--data", str(samples)], surroundings
+        "training",
+        [
+            *("train", "--contract", *families),
+            *("--data", str(samples), "--run", str(samples.parent / "runs")),
+        ],
+        surroundings,
     )
 
 

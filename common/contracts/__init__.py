@@ -9,7 +9,7 @@ from common.contracts.contract import Contract, Split, contract_digest, recipe_c
 from common.contracts.document import BrokenContract
 from common.contracts.headings import heading_key
 from common.contracts.parse import load_contract, parse_contract
-from common.contracts.shipped import shipped_contracts
+from common.contracts.shipped import known_contracts, shipped_contracts
 from common.contracts.structs import columns_type, row_type
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "columns_type",
     "contract_digest",
     "heading_key",
+    "known_contracts",
     "load_contract",
     "parse_contract",
     "recipe_columns",

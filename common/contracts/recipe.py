@@ -120,10 +120,13 @@ class TextFeature(_Feature, frozen=True, kw_only=True, tag="text"):
 
     The texts of ``columns`` are read as one. ``ngram_min`` to ``ngram_max`` characters make an
     n-gram, hashed into ``buckets`` (a power of two; the encoder's size is buckets x labels x 2
-    bytes). ``penalty`` is the strength of the quadratic penalty on the linear model's weights.
+    bytes). A cell of ``words`` is one token, however long, that weighs as much as the whole text:
+    what stands beside the text and says something of its own. ``penalty`` is the strength of the
+    quadratic penalty on the linear model's weights.
     """
 
     columns: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    words: tuple[str, ...] = ()
     ngram_min: Annotated[int, msgspec.Meta(ge=1, le=8)] = 2
     ngram_max: Annotated[int, msgspec.Meta(ge=1, le=8)] = 4
     buckets: Annotated[int, msgspec.Meta(ge=256, le=65536)] = 8192
@@ -159,8 +162,8 @@ def columns_of(feature: Feature) -> tuple[str, ...]:
             return (start, end)
         case RatioFeature(numerator=numerator, denominator=denominator):
             return (numerator, denominator)
-        case TextFeature(columns=columns):
-            return columns
+        case TextFeature(columns=columns, words=words):
+            return (*columns, *words)
         case _:
             return (feature.column,)
 

@@ -21,10 +21,11 @@ FOLDS = 4
 
 
 class LabelledFile(msgspec.Struct, frozen=True):
-    """A file's typed columns and the label of each row."""
+    """A file's typed columns, the label of each row, and what it counts for (none: one each)."""
 
     columns: Columns
     labels: Sequence[str]
+    weights: Sequence[float] = ()
 
 
 class Fitted(msgspec.Struct, frozen=True):
@@ -37,6 +38,7 @@ class Fitted(msgspec.Struct, frozen=True):
     encoders: Encoders
     matrix: Floats
     targets: NDArray[np.intp]
+    weights: Floats
 
 
 def fit_encoders(
@@ -64,7 +66,7 @@ def fit_encoders(
             case _:
                 found.append(rows.stack(unfitted(feature, cells) for cells in rows.cells))
     encoders = Encoders(recipe=list(recipe), labels=list(labels), levels=levels, scores=scores)
-    return Fitted(encoders, np.ascontiguousarray(np.hstack(found)), rows.targets)
+    return Fitted(encoders, np.ascontiguousarray(np.hstack(found)), rows.targets, rows.weights)
 
 
 class _Rows:
@@ -77,6 +79,8 @@ class _Rows:
         every = np.concatenate(held).astype(np.intp)
         self.kept = every >= 0
         self.targets = every[self.kept]
+        counted = [file.weights or [1.0] * len(file.labels) for file in files]
+        self.weights = np.concatenate(counted, dtype=np.float64)[self.kept]
         owner = np.repeat(np.arange(len(files)), [len(part) for part in held])
         self.folds = _folds(owner, len(files))[self.kept]
 
@@ -110,15 +114,20 @@ def _fit_out_of_fold(feature: TextFeature, rows: _Rows, labels: int) -> tuple[Te
         part = fit_text(
             feature,
             distinct,
-            _tallies(inverse[~away], rows.targets[~away], (len(distinct), labels)),
+            _tallies(inverse, rows, ~away, (len(distinct), labels)),
         )
         out_of_fold[away] = part.of_texts(distinct)[inverse[away]]
-    tallies = _tallies(inverse, rows.targets, (len(distinct), labels))
+    tallies = _tallies(inverse, rows, np.full(len(kept), fill_value=True), (len(distinct), labels))
     return fit_text(feature, distinct, tallies), out_of_fold
 
 
 def _tallies(
-    texts_of_rows: NDArray[np.intp], targets: NDArray[np.intp], shape: tuple[int, int]
+    texts_of_rows: NDArray[np.intp],
+    rows: _Rows,
+    used: NDArray[np.bool_],
+    shape: tuple[int, int],
 ) -> Floats:
-    flat = np.bincount(texts_of_rows * shape[1] + targets, minlength=shape[0] * shape[1])
+    """What the rows of each text count for, by label."""
+    places = texts_of_rows[used] * shape[1] + rows.targets[used]
+    flat = np.bincount(places, rows.weights[used], minlength=shape[0] * shape[1])
     return flat.reshape(shape).astype(np.float64)

@@ -14,14 +14,14 @@ from scipy.sparse import csr_array  # type: ignore[import-untyped]
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from common.contracts.recipe import TextFeature
-from common.features.text import Grams, TextScores, grams
+from common.features.text import Grams, Text, TextScores, grams
 
 Matrix = NDArray[np.float64]
-STEPS = 60
+STEPS = 150
 REMEMBERED_STEPS = 8
 
 
-def fit_text(feature: TextFeature, distinct: Sequence[str], tallies: Matrix) -> TextScores:
+def fit_text(feature: TextFeature, distinct: Sequence[Text], tallies: Matrix) -> TextScores:
     """Fit weights on distinct texts, ``tallies[i, k]`` rows of which carry label k.
 
     Rare n-grams start with a longer reach (their inverse document frequency), as they tell more.
@@ -75,14 +75,17 @@ def _rarity(design: csr_array) -> Matrix:
 
 
 def _design(found: Grams, feature: TextFeature) -> csr_array:
-    """Texts x (buckets + 1): n-gram counts over the root of their number, then 1 for the bias."""
+    """Texts x (buckets + 1): n-gram counts over the root of their number; 1 a word and the bias."""
     real = found.buckets != found.nothing
     texts = np.arange(len(found.starts))
     spans = np.diff(found.starts, append=len(found.buckets))
     owner = np.broadcast_to(np.repeat(texts, spans)[:, None], real.shape)
     counted = np.concatenate([owner[real], texts])
-    row = np.concatenate([counted, texts])
+    beside = np.repeat(texts, found.words.shape[1])
+    row = np.concatenate([counted, beside, texts])
     bias = np.full(len(texts), feature.buckets)
-    column = np.concatenate([found.buckets[real], found.whole, bias])
-    values = np.concatenate([1.0 / np.sqrt(found.counts)[counted], np.ones(len(texts))])
+    column = np.concatenate([found.buckets[real], found.whole, found.words.ravel(), bias])
+    values = np.concatenate(
+        [1.0 / np.sqrt(found.counts)[counted], np.ones(len(beside) + len(texts))]
+    )
     return csr_array((values, (row, column)), shape=(len(texts), feature.buckets + 1))

@@ -1,4 +1,4 @@
-"""Text as one score per label: a linear model over hashed character n-grams.
+"""Text as one score per label: a linear model over hashed character n-grams and words.
 
 The hash is FNV-1a over UTF-8 bytes, vectorised over all n-grams of a file at once: the same in
 every process and on every machine, unlike Python's own. A text's scores depend on that text alone,
@@ -29,16 +29,21 @@ LONGEST_TEXT = 256
 """Characters of a text that are read; a merchant's name is never near it."""
 
 
+Text = tuple[str, ...]
+"""A row's text, then its words."""
+
+
 class Grams(msgspec.Struct, frozen=True):
     """The hashed n-grams of some texts.
 
     ``buckets`` has a row per byte and a column per n-gram size; an n-gram that would run past its
     text's end is ``nothing``. Text i owns rows from ``starts[i]`` and ``counts[i]`` real n-grams,
-    the one for its ``whole`` included.
+    the one for its ``whole`` included. ``words`` has a column per word beside the text.
     """
 
     buckets: NDArray[np.intp]
     whole: NDArray[np.intp]
+    words: NDArray[np.intp]
     starts: NDArray[np.intp]
     counts: NDArray[np.intp]
     nothing: int
@@ -73,7 +78,7 @@ class TextScores(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         distinct, inverse = distinct_texts(texts(self.feature, cells))
         return list(self.of_texts(distinct)[inverse].T)
 
-    def of_texts(self, distinct: Sequence[str]) -> Floats:
+    def of_texts(self, distinct: Sequence[Text]) -> Floats:
         """Log-probabilities, texts x labels."""
         scores = np.empty((len(distinct), self.labels))
         for start in range(0, len(distinct), TEXTS_AT_ONCE):
@@ -81,35 +86,37 @@ class TextScores(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             scores[start : start + len(part)] = self._scores(part)
         return scores
 
-    def _scores(self, part: Sequence[str]) -> NDArray[np.float32]:
+    def _scores(self, part: Sequence[Text]) -> NDArray[np.float32]:
         found = grams(part, self.feature)
         sizes = found.buckets.shape[1]
         gathered = self.table[found.buckets.reshape(-1)]
         sums = np.add.reduceat(gathered, found.starts * sizes, axis=0) + self.table[found.whole]
         scores = sums / np.sqrt(found.counts, dtype=np.float32)[:, None] + self.table[-2]
+        for place in found.words.T:
+            scores += self.table[place]
         scores -= scores.max(axis=1, keepdims=True)
         logs: NDArray[np.float32] = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
         return logs
 
 
-def texts(feature: TextFeature, cells: Cells) -> list[str]:
+def texts(feature: TextFeature, cells: Cells) -> list[Text]:
     """The rows' texts: columns joined by a unit separator, a missing cell empty."""
-    if len(feature.columns) == 1:
-        return [cell or "" for cell in cells.raw(feature.columns[0])]
     rows: Any = zip(*(cells.raw(column) for column in feature.columns), strict=True)
-    return ["\x1f".join(cell or "" for cell in row) for row in rows]
+    joined = ["\x1f".join(cell or "" for cell in row) for row in rows]
+    words = ([cell or "" for cell in cells.raw(column)] for column in feature.words)
+    return list(zip(joined, *words, strict=True))
 
 
-def distinct_texts(found: Sequence[str]) -> tuple[list[str], NDArray[np.intp]]:
+def distinct_texts(found: Sequence[Text]) -> tuple[list[Text], NDArray[np.intp]]:
     """The different texts in order of appearance, and which of them each row holds."""
-    places: dict[str, int] = {}
+    places: dict[Text, int] = {}
     inverse = [places.setdefault(text, len(places)) for text in found]
     return list(places), np.array(inverse, dtype=np.intp)
 
 
-def grams(found: Sequence[str], feature: TextFeature) -> Grams:
+def grams(found: Sequence[Text], feature: TextFeature) -> Grams:
     """Buckets of every text's n-grams and of the text as a whole; texts are padded by a space."""
-    encoded = [f" {text[:LONGEST_TEXT].casefold()} ".encode() for text in found]
+    encoded = [f" {row[0][:LONGEST_TEXT].casefold()} ".encode() for row in found]
     lengths = np.fromiter(map(len, encoded), dtype=np.intp, count=len(encoded))
     ends = np.cumsum(lengths)
     stream = np.frombuffer(b"".join(encoded), dtype=np.uint8).astype(np.uint32)
@@ -127,7 +134,19 @@ def grams(found: Sequence[str], feature: TextFeature) -> Grams:
     counts = np.ones_like(lengths)
     for size in sizes:
         counts += np.maximum(lengths - size + 1, 0)
-    return Grams(buckets, _bucket(whole, feature), ends - lengths, counts, nothing)
+    starts = ends - lengths
+    return Grams(buckets, _bucket(whole, feature), _words(found, feature), starts, counts, nothing)
+
+
+def _words(found: Sequence[Text], feature: TextFeature) -> NDArray[np.intp]:
+    """A word's bucket is its own in every column: the same word may mean something else there."""
+    hashes = [
+        zlib.crc32(f"{place}\x1f{word.casefold()}".encode())
+        for row in found
+        for place, word in enumerate(row[1:])
+    ]
+    shape = (len(found), len(feature.words))
+    return _bucket(np.array(hashes, dtype=np.uint32), feature).reshape(shape)
 
 
 def _bucket(hashes: NDArray[np.uint32], feature: TextFeature) -> NDArray[np.intp]:

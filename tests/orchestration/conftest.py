@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from common.contracts import Contract, shipped_contracts
-from common.registry import ModelVersion
+from common.registry import ModelVersion, Tag
 from orchestration.extraction import TrainingFile, extract
 from orchestration.samples import generate, shipped_profile
+from orchestration.submission import Submission
 from orchestration.training import Hyperparameters, Trained, train
 
 FAMILIES = ("card-accounts", "purchase-cards")
@@ -47,7 +48,21 @@ def trained(contract: Contract, sample_files: list[TrainingFile]) -> Trained:
 
 @pytest.fixture(scope="session")
 def registered(contract: Contract, trained: Trained, mlflow_server: str) -> ModelVersion:
-    """The same model, in the registry as its family's champion."""
+    """The same model, in the registry as its family's challenger."""
     from orchestration.registration import register  # noqa: PLC0415 - takes five seconds
 
-    return register(contract, trained, {"held_out_accuracy": 0.5}, mlflow_server)
+    return register(submission_of(contract, trained), mlflow_server)
+
+
+def submission_of(contract: Contract, trained: Trained, run_id: str = "run-1") -> Submission:
+    """What a run would hand over."""
+    return Submission(
+        contract=contract,
+        model=trained.model,
+        encoders=trained.encoder_bytes,
+        run_id=run_id,
+        parameters={"rounds": FEW_ROUNDS.rounds},
+        metrics={"held_out_accuracy": 0.5},
+        artifacts={"card/model-card.md": b"# A card"},
+        tags={Tag.VERDICT.value: "kept"},
+    )

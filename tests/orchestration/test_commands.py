@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from common.contracts import shipped_contracts
+from common.errors import PermanentError
 from orchestration.__main__ import FAILED, TRY_AGAIN, main
+from orchestration.commands import read_variants
 from orchestration.extraction import extract
 
 
@@ -29,12 +32,52 @@ def test_training_prints_its_figures_beside_the_majority(
 ) -> None:
     main(["samples", "--contract", "card-accounts", "--out", str(tmp_path), "--files", "4"])
     arguments = ["train", "--contract", "card-accounts", "--data", str(tmp_path)]
-    assert main([*arguments, "--no-register"]) == 0
+    assert main([*arguments, "--no-register", "--run", str(tmp_path / "runs")]) == 0
     printed = capsys.readouterr().out
     assert "held out by group (file)" in printed
     assert "majority" in printed
     assert "macro-F1" in printed
-    assert "registering" not in printed
+    assert "gate: promote" in printed
+    assert "nothing registered" in printed
+    (run,) = (tmp_path / "runs").iterdir()
+    assert (run / "card" / "model-card.md").is_file()
+
+
+def test_the_steps_can_be_run_one_by_one_from_a_shell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["samples", "--contract", "card-accounts", "--out", str(tmp_path), "--files", "4"])
+    spec = {"family": "card-accounts", "data": str(tmp_path / "card-accounts"), "track": False}
+    text = json.dumps({**spec, "register": False})
+    capsys.readouterr()
+    assert main(["begin", "--root", str(tmp_path), "--run-id", "r", "--spec", text]) == 0
+    begun = json.loads(capsys.readouterr().out)
+    run = str(tmp_path / "r")
+    assert begun == {"folder": run, "variants": ["default"]}
+    assert main(["step", "extract", "--run", run]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["run_id"], summary["step"], summary["files"]) == ("r", "extract", 4)
+    assert summary["skipped"] is False
+    assert main(["step", "train", "--run", run, "--variant", "default"]) == FAILED
+    assert "step-out-of-order" in capsys.readouterr().err
+
+
+def test_variants_come_by_name_or_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "grid.yaml"
+    file.write_text(
+        "- {name: small, settings: {rounds: 3}}\n- {name: wide, settings: {leaves: 31}}"
+    )
+    small, wide = read_variants([str(file)])
+    assert (small.settings.rounds, wide.settings.leaves) == (3, 31)
+    assert [variant.name for variant in read_variants(["default", "longer"])] == [
+        "default",
+        "longer",
+    ]
+    with pytest.raises(PermanentError, match="these have names: default"):
+        read_variants(["nobodys"])
+    file.write_text("- {name: small, settings: {round: 3}}")
+    with pytest.raises(PermanentError, match="round"):
+        read_variants([str(file)])
 
 
 def test_figures_find_each_contracts_files_by_what_is_in_them(
@@ -55,6 +98,8 @@ def test_figures_find_each_contracts_files_by_what_is_in_them(
     ("arguments", "code", "said"),
     [
         (["train", "--contract", "nobodys", "--data", "."], FAILED, "unknown-contract"),
+        (["begin", "--root", ".", "--run-id", "x", "--spec", "{}"], FAILED, "bad-spec"),
+        (["step", "gate", "--run", "gone"], FAILED, "no-run"),
         (["evaluate", "--contract", "card-accounts", "--data", "gone"], FAILED, "no folder gone"),
         (["figures", "--data-root", "gone"], FAILED, "no-training-data"),
     ],

@@ -10,7 +10,7 @@ import pytest
 from common.contracts import Contract, Split, parse_contract
 from common.errors import PermanentError
 from orchestration.extraction import TrainingFile
-from orchestration.splits import folds, hold_out
+from orchestration.splits import HELD_OUT_SHARE, divide, folds, freeze, hold_out
 
 CONTRACT = """\
 family: parcels
@@ -56,6 +56,9 @@ FILES = [
 ]
 
 
+FILES_IN_ORDER = sorted(FILES, key=lambda file: file.name)
+
+
 def weights(files: list[TrainingFile]) -> list[int]:
     return sorted(weight for file in files for weight in file.columns["weight"])
 
@@ -92,41 +95,118 @@ def test_rows_keep_their_own_cells_when_a_file_is_torn() -> None:
         for file in FILES
         for weight, owner in zip(file.columns["weight"], file.columns["owner"], strict=True)
     }
-    part = hold_out(contract, FILES, seed=3)
+    part = hold_out(contract, FILES)
     for file in [*part.train, *part.test]:
         assert len(file.labels) == len(file.columns["weight"])
         for weight, owner in zip(file.columns["weight"], file.columns["owner"], strict=True):
             assert whole[weight] == owner
 
 
-def test_the_latest_files_are_held_out_by_time_whatever_their_order() -> None:
-    contract = contract_of("file", Split.TIME)
-    part = hold_out(contract, FILES, seed=1)
-    assert [file.name for file in part.test] == ["e"]
-    assert [file.name for file in part.train] == ["a", "b", "c", "d"]
+def many(count: int) -> list[TrainingFile]:
+    return [
+        msgspec.structs.replace(file_of("a", date(2024, 1, 1), "xyz"), name=f"account-{number}")
+        for number in range(count)
+    ]
 
 
-def test_the_end_of_a_single_file_is_held_out_by_time() -> None:
-    contract = contract_of("file", Split.TIME)
-    part = hold_out(contract, [file_of("a", date(2024, 1, 1), "xxxxxyyyyy")], seed=1)
-    assert max(part.train[0].columns["sent"]) < min(part.test[0].columns["sent"])
-    assert (len(part.train[0].labels), len(part.test[0].labels)) == (8, 2)
+def names(files: list[TrainingFile]) -> set[str]:
+    return {file.name for file in files}
 
 
-def test_a_split_depends_on_its_seed_and_on_nothing_else() -> None:
+def test_about_a_quarter_of_many_groups_is_held_out() -> None:
+    part = hold_out(contract_of("file", Split.GROUP), many(400))
+    assert len(part.test) / 400 == pytest.approx(HELD_OUT_SHARE, abs=0.06)
+    assert names(part.train).isdisjoint(names(part.test))
+
+
+def test_the_same_groups_are_held_out_in_every_process_and_release() -> None:
+    """Registered versions have not learnt just these; other ones would have been learnt."""
+    held = names(hold_out(contract_of("file", Split.GROUP), many(20)).test)
+    assert held == {"account-17", "account-2", "account-6", "account-7"}
+
+
+def test_files_that_arrive_later_move_no_group_to_the_other_side() -> None:
     contract = contract_of("file", Split.GROUP)
-    again = [msgspec.json.encode(hold_out(contract, FILES[::-1], seed=1).test) for _ in range(2)]
-    assert again[0] == again[1] == msgspec.json.encode(hold_out(contract, FILES, seed=1).test)
-    names = {hold_out(contract, FILES, seed=seed).test[0].name for seed in range(20)}
-    assert len(names) > 1
+    before, after = (hold_out(contract, many(count)) for count in (60, 200))
+    assert names(before.test) <= names(after.test)
+    assert names(before.train) <= names(after.train)
+
+
+def test_a_group_never_becomes_held_out_because_others_arrive() -> None:
+    """The only group held out of few may come to be learnt; no learnt one is ever judged on."""
+    contract = contract_of("file", Split.GROUP)
+    learnt: set[str] = set()
+    for count in range(2, 60):
+        part = hold_out(contract, many(count))
+        assert part.train
+        assert part.test
+        if count > 8:
+            assert learnt.isdisjoint(names(part.test))
+        learnt |= names(part.train)
+
+
+def test_another_purpose_holds_out_other_groups() -> None:
+    contract = contract_of("file", Split.GROUP)
+    files = many(100)
+    inner = divide(contract, files, freeze(contract, files, purpose="inner"))
+    assert names(inner.test) != names(hold_out(contract, files).test)
+
+
+def test_a_files_own_group_decides_instead_of_its_name() -> None:
+    contract = contract_of("file", Split.GROUP)
+    files = many(40)
+    twin = msgspec.structs.replace(files[0], name="feedback-1", group=files[0].name)
+    part = hold_out(contract, [*files, twin])
+    assert ("feedback-1" in names(part.test)) is (files[0].name in names(part.test))
+
+
+def test_whole_last_months_are_held_out_by_time_whatever_the_files_order() -> None:
+    contract = contract_of("file", Split.TIME)
+    part = hold_out(contract, FILES)
+    assert part.kind == "time (from 2024-04-01)"
+    assert names(part.test) == {"d", "e"}
+    assert names(part.train) == {"a", "b", "c"}
+
+
+def test_later_months_move_the_boundary_forward_only() -> None:
+    contract = contract_of("file", Split.TIME)
+    boundaries = [freeze(contract, FILES_IN_ORDER[:count]).since for count in range(1, 6)]
+    assert all(boundaries)
+    assert boundaries == sorted(boundaries, key=str)
+
+
+def test_the_day_to_hold_out_from_can_be_named() -> None:
+    contract = contract_of("file", Split.TIME)
+    part = divide(contract, FILES, freeze(contract, FILES, since=date(2024, 2, 3)))
+    assert min(day for file in part.test for day in file.columns["sent"]) == date(2024, 2, 3)
+    assert max(day for file in part.train for day in file.columns["sent"]) == date(2024, 2, 2)
+
+
+def test_a_day_to_hold_out_from_means_nothing_to_a_split_by_group() -> None:
+    with pytest.raises(PermanentError, match="leave the day out"):
+        freeze(contract_of("file", Split.GROUP), FILES, since=date(2024, 2, 3))
+
+
+def test_the_end_of_a_single_short_file_is_held_out_by_time() -> None:
+    contract = contract_of("file", Split.TIME)
+    part = hold_out(contract, [file_of("a", date(2024, 1, 1), "xxxxyyyy")])
+    assert max(part.train[0].columns["sent"]) < min(part.test[0].columns["sent"])
+    assert (len(part.train[0].labels), len(part.test[0].labels)) == (6, 2)
+
+
+def test_a_split_depends_on_the_names_and_on_nothing_else() -> None:
+    contract = contract_of("file", Split.GROUP)
+    assert names(hold_out(contract, many(50)[::-1]).test) == names(
+        hold_out(contract, many(50)).test
+    )
 
 
 def test_one_group_alone_cannot_be_split() -> None:
     with pytest.raises(PermanentError, match="one group"):
-        hold_out(contract_of("file", Split.GROUP), FILES[:1], seed=1)
+        hold_out(contract_of("file", Split.GROUP), FILES[:1])
 
 
 def test_one_day_alone_cannot_be_split() -> None:
     single = FILES[0].rows([0])
     with pytest.raises(PermanentError, match="earlier or a later"):
-        hold_out(contract_of("file", Split.TIME), [single], seed=1)
+        hold_out(contract_of("file", Split.TIME), [single])

@@ -18,7 +18,7 @@ FEATURE = TextFeature(columns=("text",), buckets=256)
 PROBE = """
 from common.contracts.recipe import TextFeature
 from common.features.text import grams
-found = grams(["Café São 12", ""], TextFeature(columns=("text",), buckets=256))
+found = grams([("Café São 12",), ("",)], TextFeature(columns=("text",), buckets=256))
 print(found.buckets.tolist(), found.whole.tolist(), found.starts.tolist(), found.counts.tolist())
 """
 
@@ -40,7 +40,7 @@ def scores(texts: Sequence[str], labels: Sequence[str], read: Sequence[str]) -> 
 
 
 def test_every_n_gram_is_hashed_by_fnv_and_none_runs_into_the_next_text() -> None:
-    found = grams(["ab", "c"], FEATURE)
+    found = grams([("ab",), ("c",)], FEATURE)
     padded = [b" ab ", b" c "]
     expected = [
         [
@@ -65,7 +65,7 @@ def test_the_hash_is_the_same_in_every_process(seed: str) -> None:
         check=True,
         timeout=60,
     ).stdout
-    found = grams(["Café São 12", ""], FEATURE)
+    found = grams([("Café São 12",), ("",)], FEATURE)
     here = (found.buckets, found.whole, found.starts, found.counts)
     assert out.split("\n")[0] == " ".join(str(part.tolist()) for part in here)
 
@@ -111,3 +111,26 @@ def test_a_single_file_is_folded_by_blocks_of_its_rows() -> None:
     fitted = fit_encoders([FEATURE], [LabelledFile({"text": texts}, labels)], ["bread", "tools"])
     assert np.isfinite(fitted.matrix).all()
     assert (fitted.matrix.argmax(axis=1) == fitted.targets).all()
+
+
+def test_a_word_beside_the_text_says_what_the_text_does_not() -> None:
+    feature = TextFeature(columns=("text",), words=("unit", "place"), buckets=256)
+    units = ["school", "office"] * 20
+    columns = {"text": ["online shop"] * 40, "unit": units, "place": ["here"] * 40}
+    labels = ["books" if unit == "school" else "paper" for unit in units]
+    fitted = fit_encoders([feature], [LabelledFile(columns, labels)], ["books", "paper"])
+    read: dict[str, list[str | None]] = {
+        "text": ["online shop"] * 3,
+        "unit": ["SCHOOL", "office", None],
+        "place": ["here", None, "here"],
+    }
+    found = fitted.encoders.matrix(read).argmax(axis=1)
+    assert found[:2].tolist() == [0, 1]
+    assert (fitted.matrix.argmax(axis=1) == fitted.targets).all()
+
+
+def test_the_same_word_is_another_in_another_column() -> None:
+    feature = TextFeature(columns=("text",), words=("unit", "place"), buckets=65536)
+    (row,) = grams([("", "north", "north")], feature).words
+    assert row[0] != row[1]
+    assert grams([("", "NORTH", "North")], feature).words.tolist() == [row.tolist()]

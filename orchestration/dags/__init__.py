@@ -1,0 +1,1 @@
+"""What the scheduler reads: a line a graph, all else is imported."""
