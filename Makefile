@@ -1,7 +1,7 @@
 # Every command of the project. Each needs only the clone: the environments are made, and made anew
 # when a lock changes, through the two .ready files.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types boundaries format samples train figures bench lock clean
+.PHONY: help setup run test check lint types boundaries format samples train airflow figures bench flips overload rolling chaos lock clean
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
@@ -61,12 +61,29 @@ train: DATA := .carimbo/samples
 train: setup ## train and register a champion of every family, while `make run` runs (DATA=folder)
 	$(BIN)/python -m orchestration train --contract $(FAMILIES) --data $(DATA)
 
+airflow: DATA := .carimbo/samples
+airflow: setup ## start a real Airflow with the training DAGs, beside `make run` or alone (DATA=folder)
+	@exec $(BIN)/carimbo airflow --data $(DATA)
+
 figures: setup ## held-out figures of every family on real files, the majority baseline beside (DATA=folder)
 	$(BIN)/python -m orchestration figures --data-root $(DATA)
 
 bench: setup ## the system over a bare echo, the reader over pandas and pydantic: ratios, one engine
 	$(BIN)/python -m benchmarks.read_validate
 	$(BIN)/python -m benchmarks.end_to_end
+
+flips: setup ## fifty alias flips under load: no failure, no mixed answer, p99 and memory beside rest (SECONDS=10)
+	$(BIN)/python -m benchmarks.flips $(SECONDS)
+
+overload: setup ## five times the sustainable load: who is answered, who is refused, how fast (SECONDS=60)
+	$(BIN)/python -m benchmarks.overload $(SECONDS)
+
+rolling: setup ## replace producers and workers under load, one by one; no caller may notice (RESTARTS=20)
+	$(BIN)/python -m benchmarks.rolling $(RESTARTS)
+
+chaos: PREDICTIONS ?= 5000
+chaos: setup ## everything breaks under 5,000 files, each accounted for (PREDICTIONS= SEED=7 BREAK=law)
+	$(BIN)/python -m tests.chaos --seed $(SEED) --predictions $(PREDICTIONS) $(if $(BREAK),--break $(BREAK))
 
 lock: setup ## compile both locks anew within pyproject.toml's and engine.in's bounds
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --generate-hashes \

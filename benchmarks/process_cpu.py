@@ -1,4 +1,4 @@
-"""CPU time of processes, read from the kernel's own accounting."""
+"""CPU time and memory of processes, read from the kernel's own accounting."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _USER_FIELD, _SYSTEM_FIELD = 11, 12  # counted after the command's closing bracket (proc(5))
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
     """User and system seconds that ``pids`` have used so far, threads included."""
     return sum(_cpu_ticks(pid) for pid in pids) / _TICKS_PER_SECOND
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory that a process holds now."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
 
 
 def _cpu_ticks(pid: int) -> int:

@@ -32,6 +32,18 @@ class Violation(msgspec.Struct, frozen=True, kw_only=True):
     expected: str | None = None
 
 
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """A file's rows that are too large for a message: the object that holds them, and its digest.
+
+    ``key`` names an object of the bucket, ``sha256`` (hex) and ``size`` (bytes) what it holds. See
+    ``common.claims``.
+    """
+
+    key: str
+    sha256: str
+    size: int
+
+
 class PredictionRequest(msgspec.Struct, frozen=True, kw_only=True, tag="prediction-request"):
     """A validated file on its way to a worker.
 
@@ -44,7 +56,8 @@ class PredictionRequest(msgspec.Struct, frozen=True, kw_only=True, tag="predicti
     come for the result later, so the work is done even when its deadline has passed. ``fresh_id``
     says that the producer made the id for this very request: no earlier result can bear it, so the
     reply need not wait for the object store's word on that. ``callback_url`` is told once the
-    result is settled, whatever it is.
+    result is settled, whatever it is. With a ``claim``, the rows are in the object that it names:
+    ``lines``, ``columns`` and ``violations`` are empty here.
     """
 
     prediction_id: PredictionId
@@ -61,6 +74,7 @@ class PredictionRequest(msgspec.Struct, frozen=True, kw_only=True, tag="predicti
     dialect: dict[str, str | int | None] = {}
     fresh_id: bool = False
     callback_url: str | None = None
+    claim: Claim | None = None
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True, tag_field="outcome", tag="completed"):
@@ -94,6 +108,18 @@ class FailureCode(StrEnum):
     INTERNAL = "internal"
     CANCELLED = "cancelled"
     ATTEMPTS_EXHAUSTED = "attempts-exhausted"
+    CLAIM_LOST = "claim-lost"
+
+
+ANSWERED = frozenset(
+    {
+        FailureCode.UNKNOWN_VERSION,
+        FailureCode.EXPIRED,
+        FailureCode.CANCELLED,
+        FailureCode.PREDICTION_ID_REUSED,
+    }
+)
+"""Failures that are an answer to the caller: the message is not buried, and nobody redrives it."""
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag_field="outcome", tag="failed"):
@@ -108,6 +134,12 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag_field="outcome", tag
 
 PredictionReply = Completed | Failed
 """What the reply queue carries and the object store keeps, byte for byte the same."""
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True, tag_field="outcome", tag="stored"):
+    """The reply in place of a result that no message can carry: it is in the object store."""
+
+    prediction_id: PredictionId
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag_field="promise", tag="accepted"):

@@ -6,9 +6,11 @@ attempt: the caller keeps its message until the object is durable.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from email.utils import parsedate_to_datetime
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from aiohttp import ClientError as ConnectionFailure
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,11 +19,19 @@ from common.errors import TransientError
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
-    from types_aiobotocore_s3.type_defs import LifecycleRuleOutputTypeDef, LifecycleRuleTypeDef
+    from types_aiobotocore_s3.type_defs import (
+        CompletedPartTypeDef,
+        LifecycleRuleOutputTypeDef,
+        LifecycleRuleTypeDef,
+    )
 
 STORE_UNAVAILABLE = "object-store-unavailable"
 PUT_ATTEMPTS = 3
 """S3 answers Conflict while another conditional write of the key is under way: ask again."""
+
+PART_BYTES = 8 * 1024 * 1024
+"""A large object travels in such parts: what is held of it at a time, and how long signing one
+keeps the event loop. S3 takes none under 5 MiB, but for the last."""
 
 _TAKEN = "PreconditionFailed"
 _CONFLICT = "ConditionalRequestConflict"
@@ -29,10 +39,26 @@ _ABSENT = "NoSuchKey"
 _NO_LIFECYCLE = "NoSuchLifecycleConfiguration"
 _OURS = "BucketAlreadyOwnedByYou"
 _REGION_WITHOUT_CONSTRAINT = "us-east-1"
+_NOT_FOUND = "404"  # a HEAD has no body to name the error in
+
+
+class Stat(NamedTuple):
+    """An object without its content. ``age_seconds`` is by the store's own clock alone."""
+
+    key: str
+    size: int
+    age_seconds: float
+
+
+class Unread(NamedTuple):
+    """An object that was too large to be read: its size in bytes, and what was noted with it."""
+
+    size: int
+    notes: Mapping[str, str]
 
 
 class ObjectStore:
-    """One bucket. Objects are small (a result is tens of kilobytes) and travel whole.
+    """One bucket. Objects are mostly small (a result is tens of kilobytes) and travel whole.
 
     Args:
         client: an S3 client with time-outs of its own and room for the caller's parallel calls.
@@ -43,8 +69,12 @@ class ObjectStore:
         self._client = client
         self.bucket = bucket
 
-    async def put_once(self, key: str, body: bytes, content_type: str) -> bool:
+    async def put_once(
+        self, key: str, body: bytes, content_type: str, notes: Mapping[str, str] | None = None
+    ) -> bool:
         """Write the object unless the key is taken; False when it is taken, whatever it holds.
+
+        ``notes`` (ASCII, short) can be read without the object.
 
         Raises:
             TransientError: the store did not answer, or refused for a reason that may pass.
@@ -58,6 +88,7 @@ class ObjectStore:
                         Body=body,
                         ContentType=content_type,
                         IfNoneMatch="*",
+                        Metadata=notes or {},
                     )
                 except ClientError as error:
                     code = _code(error)
@@ -88,6 +119,120 @@ class ObjectStore:
                 raise
             async with answer["Body"] as stream:
                 return await stream.read()
+
+    async def get_up_to(self, key: str, most_bytes: int) -> bytes | Unread | None:
+        """The object's bytes if they are at most so many; None when there is no such object.
+
+        Raises:
+            TransientError: the store did not answer, or the bucket does not exist (yet).
+        """
+        with self._errors("read"):
+            try:
+                answer = await self._client.get_object(Bucket=self.bucket, Key=key)
+            except ClientError as error:
+                if _code(error) == _ABSENT:
+                    return None
+                raise
+            if answer["ContentLength"] > most_bytes:
+                answer["Body"].close()
+                return Unread(answer["ContentLength"], answer["Metadata"])
+            async with answer["Body"] as stream:
+                return await stream.read()
+
+    async def get_into(self, key: str, file: IO[bytes]) -> bool:
+        """Write the object's bytes to ``file``, a piece at a time; False when there is none.
+
+        Raises:
+            TransientError: the store did not answer, or the bucket does not exist (yet).
+        """
+        with self._errors("read"):
+            try:
+                answer = await self._client.get_object(Bucket=self.bucket, Key=key)
+            except ClientError as error:
+                if _code(error) == _ABSENT:
+                    return False
+                raise
+            async with answer["Body"] as stream:
+                async for piece in stream.iter_chunks(PART_BYTES // 8):
+                    await asyncio.to_thread(file.write, piece)
+        return True
+
+    async def put_file(self, key: str, file: IO[bytes], content_type: str) -> None:
+        """Write all of ``file``, a part at a time, over whatever the key held.
+
+        Raises:
+            TransientError: the store did not answer, or refused for a reason that may pass.
+        """
+        await asyncio.to_thread(file.seek, 0)
+        first = await asyncio.to_thread(file.read, PART_BYTES)
+        second = await asyncio.to_thread(file.read, PART_BYTES)
+        with self._errors("write"):
+            if not second:
+                await self._client.put_object(
+                    Bucket=self.bucket, Key=key, Body=first, ContentType=content_type
+                )
+                return
+            begun = await self._client.create_multipart_upload(
+                Bucket=self.bucket, Key=key, ContentType=content_type
+            )
+            upload = begun["UploadId"]
+            try:
+                await self._put_parts(key, upload, first, second, file)
+            except BaseException:
+                with suppress(ClientError, BotoCoreError, ConnectionFailure, OSError):
+                    await self._client.abort_multipart_upload(
+                        Bucket=self.bucket, Key=key, UploadId=upload
+                    )
+                raise
+
+    async def _put_parts(
+        self, key: str, upload: str, first: bytes, second: bytes, rest: IO[bytes]
+    ) -> None:
+        parts: list[CompletedPartTypeDef] = []
+        part, following = first, second
+        while part:
+            number = len(parts) + 1
+            answer = await self._client.upload_part(
+                Bucket=self.bucket, Key=key, UploadId=upload, PartNumber=number, Body=part
+            )
+            parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+            part, following = following, await asyncio.to_thread(rest.read, PART_BYTES)
+        await self._client.complete_multipart_upload(
+            Bucket=self.bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
+        )
+
+    async def stat(self, key: str) -> Stat | None:
+        """What is known of the object without reading it; None when there is none.
+
+        Raises:
+            TransientError: the store did not answer, or the bucket does not exist (yet).
+        """
+        with self._errors("look"):
+            try:
+                answer = await self._client.head_object(Bucket=self.bucket, Key=key)
+            except ClientError as error:
+                if _code(error) in (_NOT_FOUND, _ABSENT):
+                    return None
+                raise
+            now = _date(answer)
+            age = now - answer["LastModified"].timestamp()
+            return Stat(key, answer["ContentLength"], age)
+
+    async def walk(self, prefix: str) -> AsyncIterator[Stat]:
+        """Every object whose key starts with ``prefix``.
+
+        Raises:
+            TransientError: the store did not answer, or the bucket does not exist (yet).
+        """
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=prefix
+        )
+        with self._errors("list"):
+            async for page in pages:
+                now = _date(page)
+                for entry in page.get("Contents", ()):
+                    age = now - entry["LastModified"].timestamp()
+                    yield Stat(entry["Key"], entry["Size"], age)
 
     async def delete(self, key: str) -> None:
         """Remove the object, whatever it holds; one that is not there is no error.
@@ -173,6 +318,11 @@ class ObjectStore:
         )
 
 
+def _date(answer: Any) -> float:
+    """The store's own clock at its answer, in seconds since 1970."""
+    return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
+
+
 def _code(error: ClientError) -> str:
     return error.response.get("Error", {}).get("Code", "")
 
@@ -183,6 +333,7 @@ def _expiry_rule(prefix: str, days: int) -> LifecycleRuleTypeDef:
         "Status": "Enabled",
         "Filter": {"Prefix": prefix},
         "Expiration": {"Days": days},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
     }
 
 

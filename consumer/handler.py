@@ -8,14 +8,20 @@ it back until its attempts are spent.
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import msgspec
 import structlog
 from opentelemetry import trace
 
+from common.claims import Claims
 from common.errors import CarimboError, PermanentError, TransientError
 from common.messages import (
+    ANSWERED,
+    Claim,
     Completed,
     Failed,
     FailureCode,
@@ -28,20 +34,13 @@ from consumer.attempt import Attempt, UnsettledError, back_off_seconds, settling
 from consumer.deadline import QueueClock, Verdict, decide
 from consumer.metrics import IN_FLIGHT, OUTCOMES, STAGE_SECONDS
 from consumer.orders import CallbackOrders
-from consumer.prediction import Predictor
+from consumer.prediction import Prediction, Predictor
 from consumer.results import Results, failed
 from consumer.served_model import ServedModel
 from consumer.version_cache import VersionCache
 
-ANSWERED = frozenset(
-    {
-        FailureCode.UNKNOWN_VERSION,
-        FailureCode.EXPIRED,
-        FailureCode.CANCELLED,
-        FailureCode.PREDICTION_ID_REUSED,
-    }
-)
-"""Failures that are an answer to the caller and nothing for an operator to look at."""
+LARGE_CLAIM_BYTES = 8 * 1024 * 1024
+"""Rows above this are in the memory of one request at a time: a few files would fill a worker's."""
 
 log = structlog.get_logger(__name__)
 _results: msgspec.json.Decoder[Completed | Failed] = msgspec.json.Decoder(Completed | Failed)
@@ -50,19 +49,22 @@ _results: msgspec.json.Decoder[Completed | Failed] = msgspec.json.Decoder(Comple
 class Predictions:
     """Answers requests. Everything it is made of is shared by all requests of the process."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a prediction is made of
         self,
         aliases: Aliases,
         cache: VersionCache,
         predictor: Predictor,
         results: Results,
         orders: CallbackOrders,
+        claims: Claims,
     ) -> None:
         self._aliases = aliases
         self._cache = cache
         self._predictor = predictor
         self._results = results
         self._orders = orders
+        self._claims = claims
+        self._large = asyncio.Lock()
         self._clock = QueueClock()
 
     async def answer(self, request: PredictionRequest, attempt: Attempt) -> None:
@@ -97,7 +99,7 @@ class Predictions:
         age_ms = self._clock.age_ms(attempt.delivery, time.monotonic())
         verdict = decide(budget_ms=attempt.budget_ms, age_ms=age_ms, keep=request.keep)
         if verdict is Verdict.EXPIRED:
-            if await self._lapses(request):
+            if await self._lapses(request, attempt):
                 await self._settle(request, _expired(request, attempt, age_ms), attempt)
                 return
             # Its caller was told to come back for the result, and may have cancelled since.
@@ -110,6 +112,9 @@ class Predictions:
         try:
             reply = await self._predict(request, age_ms)
         except PermanentError as error:
+            is_lost = error.code == FailureCode.CLAIM_LOST
+            if is_lost and await self._told_again(request, attempt):
+                return  # a late delivery of what was answered long ago
             await self._refuse(request, attempt, error)
         except Exception as error:
             if attempt.is_last:
@@ -118,8 +123,15 @@ class Predictions:
         else:
             await self._settle(request, reply, attempt)
 
-    async def _lapses(self, request: PredictionRequest) -> bool:
+    async def _lapses(self, request: PredictionRequest, attempt: Attempt) -> bool:
+        """Whether nobody waits, decided for good; what may have been told already never lapses.
+
+        The labels of a new id are told beside the store. An earlier delivery may have told them
+        and died before they were durable: then they have to be made again, however late.
+        """
         with settling():
+            if request.fresh_id and not attempt.is_first:
+                return await self._results.has_lapsed(request)
             return await self._results.lapse(request)
 
     async def _told_again(self, request: PredictionRequest, attempt: Attempt) -> bool:
@@ -143,21 +155,28 @@ class Predictions:
 
     async def _predict(self, request: PredictionRequest, age_ms: float) -> PredictionReply:
         served = await self._version(request)
-        prediction = await self._predictor.predict(served, request)
-        stages = {"queue": age_ms, **prediction.stages}
-        return Completed(
-            prediction_id=request.prediction_id,
-            model=request.model,
-            version=served.version,
-            fingerprint=request.fingerprint,
-            rows_read=request.rows_read,
-            lines=request.lines,
-            labels=prediction.scores.labels,
-            confidences=prediction.scores.confidences,
-            violations=request.violations,
-            stages={stage: round(spent, 3) for stage, spent in stages.items()},
-            dialect=request.dialect,
-        )
+        if request.claim is None:
+            prediction = await self._predictor.predict(served, request)
+            return _completed(request, served, prediction, age_ms)
+        async with self._redeemable(request.claim):
+            started = time.perf_counter()
+            table = await self._claims.redeem(request.claim)
+            redeemed = (time.perf_counter() - started) * 1000
+            request = msgspec.structs.replace(
+                request, lines=table.lines, violations=table.violations
+            )
+            prediction = await self._predictor.predict(served, request, table.columns)
+            prediction.stages["redeem"] = redeemed
+            return _completed(request, served, prediction, age_ms)
+
+    @asynccontextmanager
+    async def _redeemable(self, claim: Claim) -> AsyncIterator[None]:
+        """Hold the one place for large rows while they are in memory; the lease goes on."""
+        if claim.size <= LARGE_CLAIM_BYTES:
+            yield
+            return
+        async with self._large:
+            yield
 
     async def _version(self, request: PredictionRequest) -> ServedModel:
         if request.version is not None:
@@ -206,6 +225,25 @@ class Predictions:
             else "The worker failed on this file every time; the operators can see why in its log."
         )
         await self._settle(request, failed(request, FailureCode.INTERNAL, message), attempt)
+
+
+def _completed(
+    request: PredictionRequest, served: ServedModel, prediction: Prediction, age_ms: float
+) -> Completed:
+    stages = {"queue": age_ms, **prediction.stages}
+    return Completed(
+        prediction_id=request.prediction_id,
+        model=request.model,
+        version=served.version,
+        fingerprint=request.fingerprint,
+        rows_read=request.rows_read,
+        lines=request.lines,
+        labels=prediction.scores.labels,
+        confidences=prediction.scores.confidences,
+        violations=request.violations,
+        stages={stage: round(spent, 3) for stage, spent in stages.items()},
+        dialect=request.dialect,
+    )
 
 
 def _expired(request: PredictionRequest, attempt: Attempt, age_ms: float) -> Failed:

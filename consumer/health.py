@@ -44,11 +44,17 @@ class Health:
     receiving: bool = False
     draining: bool = False
 
-    def live(self) -> Condition:
-        """Whether the process should go on: it answers, and its receives do."""
+    async def live(self) -> Condition:
+        """Whether the process should go on: it answers, and its receives do.
+
+        While something that it needs is away no receive ends, and a restart would mend nothing.
+        """
         idle = self.idle_seconds()
         if idle < STALLED_SECONDS:
             return Condition(status="alive")
+        away = await self._away()
+        if away:
+            return Condition(status="alive", notes=away)
         stalled = f"no receive has ended for {idle:.0f} s"
         return Condition(status="stalled", problems=[stalled])
 
@@ -59,8 +65,7 @@ class Health:
             problems.append("the worker is stopping")
         elif not self.receiving:
             problems.append("the worker does not receive yet")
-        found = await asyncio.gather(*(_ping(name, ping) for name, ping in self.pings.items()))
-        problems += [problem for problem in found if problem is not None]
+        problems += await self._away()
         return Condition(
             status="not ready" if problems else "ready",
             problems=problems,
@@ -68,12 +73,16 @@ class Health:
             versions=self.aliases.versions,
         )
 
+    async def _away(self) -> list[str]:
+        found = await asyncio.gather(*(_ping(name, ping) for name, ping in self.pings.items()))
+        return [problem for problem in found if problem is not None]
+
     def routes(self) -> list[Route]:
         """The ASGI routes: ``/health/live``, ``/health/ready`` and ``/metrics``."""
 
         @get(description="Is the process alive?")
         async def live(scope: Any) -> AsgiResponse:  # noqa: ARG001 - ASGI's shape
-            return _answer(self.live())
+            return _answer(await self.live())
 
         @get(description="Are requests worked on?")
         async def ready(scope: Any) -> AsgiResponse:  # noqa: ARG001 - ASGI's shape

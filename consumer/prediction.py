@@ -7,7 +7,7 @@ keeps leases and replies going. One thread a call: LightGBM's own would fight ov
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TypeVar
 
+import msgspec
 from opentelemetry import trace
 
 from common.messages import PredictionRequest
@@ -42,16 +43,20 @@ class Predictor:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="predict")
 
-    async def predict(self, served: ServedModel, request: PredictionRequest) -> Prediction:
+    async def predict(
+        self, served: ServedModel, request: PredictionRequest, columns: Sequence[msgspec.Raw] = ()
+    ) -> Prediction:
         """Label every row of a request with one version.
+
+        ``columns`` are those of a redeemed claim, in parts; the request's own when there is none.
 
         Raises:
             PermanentError: the columns are not what the version's contract says.
         """
         if len(request.lines) <= CHUNK_ROWS:
-            return await self._in_thread(lambda: _whole(served, request))
+            return await self._in_thread(lambda: _whole(served, request, columns))
         stages: dict[str, float] = {}
-        matrix = await self._in_thread(lambda: _prepared(served, request, stages))
+        matrix = await self._in_thread(lambda: _prepared(served, request, columns, stages))
         with _stage("predict", stages):
             scores = await self._in_chunks(served, matrix)
         return Prediction(scores, stages)
@@ -83,19 +88,26 @@ def _bound(served: ServedModel, chunk: Matrix) -> Callable[[], Scores]:
     return lambda: served.scores(chunk)
 
 
-def _whole(served: ServedModel, request: PredictionRequest) -> Prediction:
+def _whole(
+    served: ServedModel, request: PredictionRequest, columns: Sequence[msgspec.Raw]
+) -> Prediction:
     stages: dict[str, float] = {}
-    matrix = _prepared(served, request, stages)
+    matrix = _prepared(served, request, columns, stages)
     with _stage("predict", stages):
         scores = served.scores(matrix)
     return Prediction(scores, stages)
 
 
-def _prepared(served: ServedModel, request: PredictionRequest, stages: dict[str, float]) -> Matrix:
+def _prepared(
+    served: ServedModel,
+    request: PredictionRequest,
+    columns: Sequence[msgspec.Raw],
+    stages: dict[str, float],
+) -> Matrix:
     with _stage("decode", stages):
-        columns = served.decode(request)
+        decoded = served.decode(request, columns)
     with _stage("features", stages):
-        return served.matrix(columns)
+        return served.matrix(decoded)
 
 
 @contextmanager

@@ -23,9 +23,11 @@ from common.messages import (
     Promise,
 )
 from common.objects import ObjectStore
-from common.topology import promise_key, result_key
+from common.topology import FINGERPRINT_NOTE, promise_key, result_key
 
 JSON = "application/json"
+SURE_TO_FIT_BYTES = 128 * 1024
+"""A reply up to this fits into a message of the smallest limit, 256 KiB, whatever comes with it."""
 Tell = Callable[[bytes], Awaitable[None]]
 """Sends an encoded reply to the caller. Raises TransientError when it may not have arrived."""
 
@@ -65,7 +67,15 @@ class Results:
         )
         if await self._store.put_once(key, msgspec.json.encode(lapsed), JSON):
             return True
-        kept = await self._store.get(key)
+        return await self.has_lapsed(request)
+
+    async def has_lapsed(self, request: PredictionRequest) -> bool:
+        """Whether a worker decided before that nobody awaits the request.
+
+        Raises:
+            TransientError: the store did not answer.
+        """
+        kept = await self._store.get(promise_key(request.prediction_id))
         return kept is not None and isinstance(_promises.decode(kept), Lapsed)
 
     async def settle(
@@ -79,17 +89,19 @@ class Results:
             TransientError: at least one of the two is not certain; do both again later.
         """
         body = msgspec.json.encode(reply)
-        if is_new:
-            await _both(self._keep(request.prediction_id, body), tell(body))
+        if is_new and len(body) <= SURE_TO_FIT_BYTES:
+            await _both(self._keep(request.prediction_id, body, reply.fingerprint), tell(body))
             return body
-        if not await self._keep(request.prediction_id, body):
+        # A reply that does not fit says that the result is stored: so it must be, before.
+        if not await self._keep(request.prediction_id, body, reply.fingerprint):
             body = await self.earlier(request) or body
         await tell(body)
         return body
 
-    async def _keep(self, prediction_id: PredictionId, body: bytes) -> bool:
+    async def _keep(self, prediction_id: PredictionId, body: bytes, fingerprint: str) -> bool:
         with _tracer.start_as_current_span("store", record_exception=False):
-            return await self._store.put_once(result_key(prediction_id), body, JSON)
+            notes = {FINGERPRINT_NOTE: fingerprint}
+            return await self._store.put_once(result_key(prediction_id), body, JSON, notes)
 
 
 async def _both(keep: Awaitable[bool], told: Awaitable[None]) -> None:

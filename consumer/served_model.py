@@ -6,6 +6,7 @@ than the one it was trained with. Nothing of it changes after it is built: threa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import thread_time
 from typing import Any
@@ -49,8 +50,11 @@ class ServedModel:
     decoder: msgspec.json.Decoder[Any]
     labels: NDArray[np.object_]
 
-    def decode(self, request: PredictionRequest) -> Columns:
+    def decode(self, request: PredictionRequest, parts: Sequence[msgspec.Raw] = ()) -> Columns:
         """The request's columns as this version's contract types them, one cell a line each.
+
+        ``parts`` are the columns of a redeemed claim, some rows each: between two of them other
+        threads find their turn. Without a claim the request has them itself.
 
         Raises:
             PermanentError: they were read by another contract, or are not what theirs says. The
@@ -63,15 +67,18 @@ class ServedModel:
                 f"{self.version} of {self.model} was trained with {self.contract[:12]}. "
                 "Read it again by the version's own contract.",
             )
+        columns: dict[str, list[Any]] = {name: [] for name in self.columns}
         try:
-            decoded = self.decoder.decode(request.columns)
+            for part in parts or (request.columns,):
+                decoded = self.decoder.decode(part)
+                for name, cells in columns.items():
+                    cells.extend(getattr(decoded, name))
         except msgspec.DecodeError as error:
             where = str(error).rpartition(" - at ")[2]
             raise PermanentError(
                 FailureCode.UNPROCESSABLE,
                 f"The columns are not what contract {self.contract[:12]} says; see {where[:100]}.",
             ) from None
-        columns = {name: getattr(decoded, name) for name in self.columns}
         self._check_lengths(columns, len(request.lines))
         return columns
 

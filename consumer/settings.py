@@ -12,6 +12,7 @@ from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from common.durations import Seconds
+from common.sqs.limits import MESSAGE_LIMIT_BYTES, SMALLEST_MESSAGE_LIMIT_BYTES
 from common.telemetry import LogFormat
 
 MIB = 1024 * 1024
@@ -46,6 +47,13 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "tracking_uri"),
         description="Where MLflow's registry answers; MLflow's own default port.",
     )
+    shadow: bool = Field(
+        default=False,
+        description=(
+            "Look on instead of serving: label the copies for each model's shadow version, and "
+            "keep how its labels differ. Such workers answer nobody."
+        ),
+    )
     threads: int = Field(
         default=2,
         ge=1,
@@ -70,6 +78,16 @@ class Settings(BaseSettings):
         le=100,
         description=(
             "How often a request is tried before it is buried; a worker's death counts as one."
+        ),
+    )
+    message_limit_bytes: int = Field(
+        default=MESSAGE_LIMIT_BYTES,
+        ge=SMALLEST_MESSAGE_LIMIT_BYTES,
+        le=MESSAGE_LIMIT_BYTES,
+        description=(
+            "Largest message that the queues take, in bytes with attributes: SQS's own limit, or "
+            "262144 where an endpoint still has the former one. A larger reply says that the "
+            "result is stored."
         ),
     )
     registry_refresh: Seconds = Field(

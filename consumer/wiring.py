@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from faststream.asgi import AsgiFastStream
 
 from common.aws import aws_client
+from common.claims import Claims
 from common.errors import TransientError
 from common.faststream_sqs import SQSBroker
 from common.faststream_sqs.opentelemetry import SQSTelemetryMiddleware
 from common.objects import ObjectStore
 from common.registry import Registry
+from common.registry.routing import version_in_shadow, versions_in_use
 from consumer.aliases import Aliases
 from consumer.handler import Predictions
 from consumer.health import Health
@@ -22,7 +24,8 @@ from consumer.orders import CallbackOrders
 from consumer.prediction import Predictor
 from consumer.results import Results
 from consumer.settings import Settings
-from consumer.subscriptions import subscribe
+from consumer.shadowing import Shadowing
+from consumer.subscriptions import Answers, subscribe
 from consumer.version_cache import SpareRoom, VersionCache
 
 POLL_SECONDS = 2
@@ -54,7 +57,13 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
         parts.callback(loader.close)
         cache = VersionCache(loader.load, SpareRoom(settings.spare_versions, settings.spare_bytes))
         parts.push_async_callback(cache.close)
-        aliases = Aliases(registry, cache, settings.models)
+        aliases = Aliases(
+            registry,
+            cache,
+            settings.models,
+            in_use=version_in_shadow if settings.shadow else versions_in_use,
+            may_be_idle=settings.shadow,
+        )
         parts.push_async_callback(aliases.close)
         predictor = Predictor(settings.threads)
         parts.callback(predictor.close)
@@ -62,11 +71,14 @@ async def worker(settings: Settings) -> AsyncIterator[Worker]:
             wait_seconds=POLL_SECONDS,
             apply_types=False,  # the codec has typed the message already
             graceful_timeout=settings.drain.total_seconds(),
+            message_limit_bytes=settings.message_limit_bytes,
             middlewares=(SQSTelemetryMiddleware(),),
         )
         orders = CallbackOrders(broker, settings.queue_prefix)
-        predictions = Predictions(aliases, cache, predictor, Results(store), orders)
-        subscribe(broker, predictions, settings)
+        served = Predictions(aliases, cache, predictor, Results(store), orders, Claims(store))
+        looked_on = Shadowing(cache, predictor, store)
+        answers: Answers = looked_on if settings.shadow else served
+        subscribe(broker, answers, settings)
         health = Health(
             aliases=aliases,
             pings={"queue service": lambda: _ping(broker), "object store": store.ping},

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import socket
 import sys
+import time
 from types import FrameType
 
 import structlog
@@ -24,20 +25,41 @@ FINISH_SECONDS = 20
 KEEP_ALIVE_SECONDS = 75
 """Longer than common load balancers keep an idle connection, so that they close it first."""
 
+SWITCH_SECONDS = 0.0005
+"""How long a thread that reads a file may keep the interpreter while the event loop waits for it;
+Python's own 5 ms, for each of two such threads, is a tenth of what a refusal may take."""
+
 log = structlog.get_logger("producer")
 
 
 class Server(uvicorn.Server):
-    """Tells the producer of a signal to stop at once: long polls must not hold up the stop."""
+    """Leaves in two steps: first it says so and goes on serving, then it stops to listen.
 
-    def __init__(self, producer: Producer, config: uvicorn.Config) -> None:
+    A balancer learns of the stop a moment after the signal. Until it has, requests keep coming,
+    and a closed socket would refuse them. So for ``notice_seconds`` the replica is unready, serves
+    whoever comes, and asks every connection to go elsewhere next. A second signal ends the notice,
+    and so does a person's Ctrl-C.
+    """
+
+    def __init__(self, producer: Producer, config: uvicorn.Config, notice_seconds: float) -> None:
         super().__init__(config)
         self._producer = producer
+        self._notice_seconds = notice_seconds
+        self._leaves_at: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to leave."""
+        """Begin to leave: readiness says so, and long polls end."""
         self._producer.stopping = True
+        if sig == signal.SIGTERM and self._leaves_at is None and self._notice_seconds > 0:
+            self._leaves_at = time.monotonic() + self._notice_seconds
+            return
         super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Stop to listen once the notice is over."""
+        if self._leaves_at is not None and time.monotonic() >= self._leaves_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
 
 
 def main() -> int:
@@ -55,6 +77,7 @@ def main() -> int:
             "cannot listen", host=settings.host, port=settings.port, reason=error.strerror
         )
         return 1
+    sys.setswitchinterval(SWITCH_SECONDS)
     # uvicorn raises the signal again once it has shut down: then there is nothing left to do.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
@@ -90,6 +113,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=FINISH_SECONDS,
             ),
+            settings.leave_notice.total_seconds(),
         )
         host, port, *_ = listener.getsockname()
         log.info("listening", host=host, port=port)

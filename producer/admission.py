@@ -17,6 +17,8 @@ FRESH_SECONDS = 5.0
 AT_HAND = 20
 """Requests that a worker takes on at once: so many under way are no sign of a backlog yet."""
 SAMPLE_WEIGHT = 0.2
+LATE_SECONDS = 0.1
+"""An event loop that is later than this, time and again, has more work than time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ class LoadMeter:
     _reading: Reading | None = None
     _since_reading: int = 0
     _answered_since_reading: int = 0
+    _is_heard: bool = True
+    is_away: bool = False
     _drains: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=5))
 
     def sent(self, *, is_awaited: bool = True) -> Sent:
@@ -97,6 +101,7 @@ class LoadMeter:
         if is_answered:
             self._silent_since = now
             self._answered_since_reading += 1
+            self._is_heard, self.is_away = True, False
         sample = sent.place / max(now - sent.at, 1e-3)
         known = self._fresh(self._rate)
         mixed = sample if known is None else known + SAMPLE_WEIGHT * (sample - known)
@@ -116,6 +121,12 @@ class LoadMeter:
                 self._drains.append((now, gone / (now - before.at)))
         self._reading = Reading(now, queued)
         self._since_reading = self._answered_since_reading = 0
+        self._is_heard, self.is_away = True, False
+
+    def unread(self) -> None:
+        """The queue said nothing when asked. Twice so, and no answer in between: it is away."""
+        self.is_away = not self._is_heard
+        self._is_heard = False
 
     def load(self) -> Load:
         """What is known now."""
@@ -136,6 +147,22 @@ class LoadMeter:
         if measured is None or self.clock() - measured[0] > FRESH_SECONDS:
             return None
         return measured[1]
+
+
+@dataclass(slots=True)
+class Pulse:
+    """How late the event loop is: what waits in the sockets waits for that long already."""
+
+    _late_seconds: float = 0.0
+
+    def felt(self, late_seconds: float) -> None:
+        """Take in how late a sleeper was woken; one hiccup counts for little."""
+        self._late_seconds += SAMPLE_WEIGHT * (late_seconds - self._late_seconds)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether there is more work than time."""
+        return self._late_seconds > LATE_SECONDS
 
 
 def _highest(rates: Iterable[float]) -> float | None:

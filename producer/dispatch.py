@@ -1,14 +1,15 @@
 """A request to a worker and its result: by the reply queue, or, when no reply comes, as stored.
 
-A reply may be lost; the result it announced is durable before the request is ever deleted. So the
-second half of every wait also looks at the object store, a few times, and a lost reply costs time
-but no answer. A wait that is over loses nothing either: whoever asks here later is woken by the
+A reply may be lost; the result it announced is durable before the request is ever deleted. So a
+wait whose reply is overdue also looks at the object store, and a lost reply costs time but no
+answer. A wait that is over loses nothing either: whoever asks here later is woken by the
 reply, as long as it is awaited at all.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,19 +20,29 @@ import msgspec
 from common.errors import CarimboError, TransientError
 from common.faststream_sqs import SQSBroker
 from common.faststream_sqs.exceptions import ReplyTimeoutError
-from common.messages import PredictionId, PredictionReply, PredictionRequest
+from common.messages import (
+    Completed,
+    Failed,
+    PredictionId,
+    PredictionReply,
+    PredictionRequest,
+    Stored,
+)
 from common.sqs import QueueGone
 from common.topology import requests_queue
+from producer.looks import LookRoom, ReplyTimes, look_pauses
 from producer.queues import RequestQueues
 from producer.records import Records, refuse_reuse
 
-LOOKS = 5
 LINGER_SECONDS = 30.0
 MOST_LINGERING = 1000
 STORE_TIMEOUT_SECONDS = 2.0
+STORED_PAUSE_SECONDS = 0.1
 QUEUE_REPAIR_SECONDS = 10.0
 
-_decoder: msgspec.json.Decoder[PredictionReply] = msgspec.json.Decoder(PredictionReply)
+_decoder: msgspec.json.Decoder[PredictionReply | Stored] = msgspec.json.Decoder(
+    Completed | Failed | Stored
+)
 
 
 class Source(StrEnum):
@@ -62,6 +73,8 @@ class Dispatch:
         self._prefix = prefix
         self._awaited: dict[PredictionId, asyncio.Task[Outcome]] = {}
         self._lingering = 0
+        self._reply_times = ReplyTimes()
+        self._look_room = LookRoom()
 
     async def send(self, request: PredictionRequest) -> None:
         """Send ``request``, whose result is fetched later: no reply comes.
@@ -96,7 +109,7 @@ class Dispatch:
         reply = self._await_reply(request, wait_seconds, tell_sent)
         lingers = False
         try:
-            for pause in look_pauses(wait_seconds):
+            for pause in look_pauses(wait_seconds, self._reply_times.usual):
                 done, _ = await asyncio.wait({reply}, timeout=pause)
                 if done:
                     return reply.result()
@@ -147,6 +160,7 @@ class Dispatch:
     async def _by_reply(
         self, request: PredictionRequest, wait_seconds: float, sent: Callable[[], None]
     ) -> Outcome:
+        started = time.monotonic()
         try:
             message = await self._broker.request(
                 request,
@@ -157,7 +171,20 @@ class Dispatch:
             )
         except QueueGone as error:
             raise self._gone(request.model) from error
-        return Outcome(_decoder.decode(message.body), Source.REPLY, float(message.queue_wait_ms))
+        self._reply_times.heard(time.monotonic() - started)
+        result = _decoder.decode(message.body)
+        if isinstance(result, Stored):
+            return Outcome(await self._stored(request), Source.STORE)
+        return Outcome(result, Source.REPLY, float(message.queue_wait_ms))
+
+    async def _stored(self, request: PredictionRequest) -> PredictionReply:
+        """The result that was too large for its reply; it was stored before the reply was sent."""
+        async with asyncio.timeout(LINGER_SECONDS):
+            while True:
+                result = await self._glance(request)
+                if result is not None:
+                    return result
+                await asyncio.sleep(STORED_PAUSE_SECONDS)
 
     def _gone(self, model: str) -> TransientError:
         self._queues.forget(model)
@@ -169,17 +196,13 @@ class Dispatch:
         )
 
     async def _glance(self, request: PredictionRequest) -> PredictionReply | None:
-        """A stored result, if there is one and the store answers soon."""
-        with suppress(TransientError, TimeoutError):
+        """A stored result, if there is one, room to look, and the store answers soon."""
+        with self._look_room.place() as is_free, suppress(TransientError, TimeoutError):
+            if not is_free:
+                return None
             async with asyncio.timeout(STORE_TIMEOUT_SECONDS):
                 result = await self._records.result(request.prediction_id)
             if result is not None:
                 refuse_reuse(request, result)
             return result
         return None
-
-
-def look_pauses(wait_seconds: float) -> tuple[float, ...]:
-    """Pauses before each look at the store: half of the wait, then tenths of it, to its end."""
-    half = wait_seconds / 2
-    return (half, *[half / LOOKS] * LOOKS)

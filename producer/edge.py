@@ -2,12 +2,12 @@
 
 An ASGI application around the real one: liveness on a path that touches nothing else, one server
 span a request (a continued or a new trace), the prediction id and the trace in every answer's
-headers, one log line.
+headers, one log line. What the doorkeeper refuses gets an id and no more: it must cost nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, use_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from common.telemetry import prediction_in_logs
+from producer.doorkeeper import Doorkeeper, send_refusal
 from producer.exchange import SCOPE_KEY, Exchange, open_exchange
 
 if TYPE_CHECKING:
@@ -33,11 +34,23 @@ _log = structlog.get_logger("producer.http")
 
 
 class Edge:
-    """Wraps ``app``. Spans are made by ``tracer``."""
+    """Wraps ``app``. Spans are made by ``tracer``; ``doorkeeper`` says who is let in.
 
-    def __init__(self, app: ASGIApp, tracer: Tracer) -> None:
+    While ``is_leaving`` says so, every answer asks its connection to close: its client's next
+    request then goes to another replica, and meets no socket that is about to go.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        tracer: Tracer,
+        doorkeeper: Doorkeeper,
+        is_leaving: Callable[[], bool],
+    ) -> None:
         self._app = app
         self._tracer = tracer
+        self._doorkeeper = doorkeeper
+        self._is_leaving = is_leaving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer liveness here; hand anything else to the application."""
@@ -45,13 +58,13 @@ class Edge:
             await self._app(scope, receive, send)
         elif scope["path"] == LIVE_PATH:
             await _say_alive(send)
+        elif (refusal := self._doorkeeper.refusal(scope)) is not None:
+            await send_refusal(refusal, _headers(scope), self._parting(), send)
         else:
             await self._exchange(scope, receive, send)
 
     async def _exchange(self, scope: Any, receive: Receive, send: Send) -> None:
-        headers = {
-            name.decode("latin-1"): text.decode("latin-1") for name, text in scope["headers"]
-        }
+        headers = _headers(scope)
         span = self._tracer.start_span(
             scope["method"], context=propagate.extract(headers), kind=SpanKind.SERVER
         )
@@ -62,7 +75,7 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *_identity(exchange)]
+                message["headers"] = [*message["headers"], *_identity(exchange), *self._parting()]
             await send(message)
 
         with use_span(span, end_on_exit=True), _logged(exchange):
@@ -76,6 +89,13 @@ class Edge:
                     status=status,
                     milliseconds=round(exchange.stopwatch.elapsed_seconds * 1000, 3),
                 )
+
+    def _parting(self) -> list[tuple[bytes, bytes]]:
+        return [(b"connection", b"close")] if self._is_leaving() else []
+
+
+def _headers(scope: Any) -> dict[str, str]:
+    return {name.decode("latin-1"): text.decode("latin-1") for name, text in scope["headers"]}
 
 
 def _exchange_about(span: Span, scope: Any, headers: Mapping[str, str]) -> Exchange:

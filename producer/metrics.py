@@ -66,6 +66,30 @@ class Metrics:
             "How late the event loop woke its last sleeper.",
             registry=self.registry,
         )
+        self.routing_tags_ignored = Counter(
+            "carimbo_routing_tags_ignored",
+            "Tags of a model that should route its files and cannot be understood.",
+            ["model", "tag"],
+            registry=self.registry,
+        )
+        self.canary_outcomes = Counter(
+            "carimbo_canary_predictions",
+            "Files that a canary was asked to label while somebody waited, by how it ended.",
+            ["model", "version", "outcome"],
+            registry=self.registry,
+        )
+        self.canary_stops = Counter(
+            "carimbo_canary_stops",
+            "Canaries that this replica ended, by reason: errors or latency.",
+            ["model", "version", "reason"],
+            registry=self.registry,
+        )
+        self.shadow_copies = Counter(
+            "carimbo_shadow_copies",
+            "Copies for shadows: sent, or why they were dropped.",
+            ["model", "outcome"],
+            registry=self.registry,
+        )
         self.catalogue_time = Gauge(
             "carimbo_catalogue_refreshed_timestamp_seconds",
             "When the registry was last read with success, in Unix time.",

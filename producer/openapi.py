@@ -168,6 +168,9 @@ def _request_headers() -> list[dict[str, Any]]:
         "done or under way, for as long as results are kept.",
         "Prediction-Id": "A UUID of the client's choice that names the prediction. Repeated with "
         "the same request, it gives the same result.",
+        "Account-Id": "Whose file it is, in any form that stays the same (a hash will do). While "
+        "a canary has a share of the accounts, this decides which version labels the file. Without "
+        "it the contract's group does, or the file's name, or its content.",
         "Content-Disposition": "The file's name, for a raw body.",
         "Content-Encoding": "gzip, when the body is packed.",
         "traceparent": "W3C trace context; the file's trace continues it.",

@@ -14,16 +14,18 @@ from litestar.types import Receive
 from common.answers import PredictionAnswer
 from common.errors import PermanentError
 from common.messages import PredictionId
+from producer.answering import Answer
 from producer.catalogue import read_selector
 from producer.exchange import exchange_of, parse_prediction_id
 from producer.idempotency import read_key
 from producer.parts import AnyRequest, parts_of
 from producer.preferences import LONGEST_WAIT, read_preferences
 from producer.service import Order
-from producer.stored import SETTLED_EVENT, Answer, PendingPrediction
+from producer.stored import SETTLED_EVENT, PendingPrediction
 from producer.timing import server_timing
 from producer.uploads import UploadHeaders
 
+ACCOUNT_HEADER = "account-id"
 JSON = "application/json"
 EVENTS = "text/event-stream"
 NOT_STORED = {"Cache-Control": "no-store"}
@@ -63,6 +65,7 @@ async def label_file(
         headers=_upload_headers(request),
         idempotency_key=read_key(request.headers.get("idempotency-key")),
         callback_url=callback_url,
+        account=request.headers.get(ACCOUNT_HEADER),
     )
     exchange = exchange_of(request.scope)
     answer = await parts.service.label(order, _body(request.receive), exchange)
@@ -137,6 +140,12 @@ def _identity(request: AnyRequest, text: str) -> PredictionId:
 
 def _response(answer: Answer, headers: dict[str, str]) -> Response[Any]:
     """A response of bytes that are JSON already, which Litestar passes on as they are."""
+    if answer.file is not None:
+        # Litestar's streams are responses to it, though not to a type checker.
+        return cast(
+            "Response[Any]",
+            Stream(answer.pieces(), media_type=JSON, headers={**answer.headers, **headers}),
+        )
     return Response(
         answer.body,
         status_code=int(answer.status),

@@ -161,6 +161,11 @@ KINDS: Mapping[str, Kind] = {
         "No worker came to an end with the file",
         "Try again under a new id; if it stays, report the prediction id and the trace id.",
     ),
+    "claim-lost": Kind(
+        HTTPStatus.BAD_GATEWAY,
+        "The file's rows were lost before a worker had them",
+        "Send the file again under a new id; if it happens again, report both ids.",
+    ),
     "too-many-requests": Kind(
         _MANY,
         "As many files wait for workers as this service takes",
@@ -226,13 +231,16 @@ class UnknownError(PermanentError):
 
 
 class RowsRejectedError(PermanentError):
-    """Strict handling was asked for, and some rows are bad."""
+    """Strict handling was asked for, and some rows are bad.
 
-    def __init__(self, violations: Sequence[Violation]) -> None:
+    ``found`` is how many ``violations`` there are, where only the first are at hand.
+    """
+
+    def __init__(self, violations: Sequence[Violation], *, found: int | None = None) -> None:
         super().__init__(
             "rows-rejected",
-            f"{len(violations)} violation(s) were found, and the request asked for strict "
-            "handling: nothing was labelled.",
+            f"{len(violations) if found is None else found} violation(s) were found, and the "
+            "request asked for strict handling: nothing was labelled.",
         )
         self.violations = list(violations[:LISTED_VIOLATIONS])
 

@@ -15,6 +15,7 @@ import msgspec
 from common.errors import PermanentError
 from common.messages import (
     Accepted,
+    Completed,
     Failed,
     FailureCode,
     Lapsed,
@@ -23,13 +24,21 @@ from common.messages import (
     PredictionRequest,
     Promise,
 )
-from common.objects import ObjectStore
-from common.topology import promise_key, result_key
+from common.objects import ObjectStore, Unread
+from common.topology import FINGERPRINT_NOTE, promise_key, result_key
 
 JSON = "application/json"
 
 _results: msgspec.json.Decoder[PredictionReply] = msgspec.json.Decoder(PredictionReply)
 _promises: msgspec.json.Decoder[Promise] = msgspec.json.Decoder(Promise)
+
+
+LARGE_RESULT_BYTES = 2 * 1024 * 1024
+"""Some thirty thousand rows. Decoding more would hold up the event loop for too long."""
+
+
+class LargeResult(Completed, frozen=True, kw_only=True, tag_field="outcome", tag="completed"):
+    """A stored result that was not read: nothing of it is known here but whose it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,18 @@ class Records:
         Raises:
             TransientError: the object store did not answer.
         """
-        body = await self._store.get(result_key(prediction_id))
+        body = await self._store.get_up_to(result_key(prediction_id), LARGE_RESULT_BYTES)
+        if isinstance(body, Unread):
+            return LargeResult(
+                prediction_id=prediction_id,
+                model="",
+                version="",
+                fingerprint=body.notes.get(FINGERPRINT_NOTE, ""),
+                rows_read=0,
+                lines=[],
+                labels=[],
+                confidences=[],
+            )
         return None if body is None else _results.decode(body)
 
     async def state(self, prediction_id: PredictionId) -> State:

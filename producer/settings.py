@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from common.callbacks import CallbackPolicy
 from common.durations import Seconds
+from common.sqs.limits import MESSAGE_LIMIT_BYTES, SMALLEST_MESSAGE_LIMIT_BYTES
 from common.telemetry import LogFormat
 
 MIB = 1024 * 1024
@@ -44,11 +45,39 @@ class Settings(BaseSettings):
         description="Where MLflow's registry answers; MLflow's own default port.",
     )
     max_upload_bytes: int = Field(
-        default=16 * MIB,
+        default=64 * MIB,
+        ge=1,
+        le=256 * MIB,
+        description=(
+            "Largest request body, in bytes as sent, and as much as a file may unpack to. Room for "
+            "files of fifty megabytes; above four, a body is on disk and not in memory."
+        ),
+    )
+    max_rows: int = Field(
+        default=1_000_000,
         ge=1,
         description=(
-            "Largest request body, in bytes as sent. As much as a file may unpack to; the body is "
-            "held in memory, so this times max_in_flight bounds the memory."
+            "Most rows of one file. Cells take far more memory than bytes: a million rows of a "
+            "dozen columns take two gigabytes, in the process that reads them."
+        ),
+    )
+    message_limit_bytes: int = Field(
+        default=MESSAGE_LIMIT_BYTES,
+        ge=SMALLEST_MESSAGE_LIMIT_BYTES,
+        le=MESSAGE_LIMIT_BYTES,
+        description=(
+            "Largest message that the queues take, in bytes with attributes: SQS's own limit, or "
+            "262144 where an endpoint still has the former one. The rows of a larger request go "
+            "through the bucket."
+        ),
+    )
+    claim_grace: Seconds = Field(
+        default=timedelta(hours=1),
+        ge=timedelta(seconds=1),
+        le=timedelta(days=7),
+        description=(
+            "How long such rows stay once their prediction has its result: longer than a message "
+            "that was delivered twice can be late."
         ),
     )
     max_in_flight: int = Field(
@@ -91,6 +120,15 @@ class Settings(BaseSettings):
         default=timedelta(seconds=5),
         gt=timedelta(0),
         description="Pause between two looks at the registry: how stale an alias can be here.",
+    )
+    leave_notice: Seconds = Field(
+        default=timedelta(seconds=2),
+        ge=timedelta(0),
+        le=timedelta(seconds=300),
+        description=(
+            "How long a replica that got SIGTERM goes on serving while it says that it is not "
+            "ready: until every balancer has noticed. Kubernetes' own take about a second."
+        ),
     )
     log_level: str = Field(default="INFO", description="Lowest level of log line that is written.")
     log_format: LogFormat = Field(

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Literal
 
 import msgspec
 
-from common.answers import PredictionAnswer, answer_of
 from common.errors import CarimboError, PermanentError
-from common.messages import Completed, Failed, FailureCode, PredictionId, PredictionReply
+from common.messages import Failed, FailureCode, PredictionId, PredictionReply
+from producer.answering import Answer, Answers
 from producer.following import Followers
-from producer.problems import FailedPredictionError, Problem, problem_of
+from producer.problems import FailedPredictionError, problem_of
 from producer.records import Pending, Records, State
 
 STREAM_SECONDS = 120.0
@@ -21,17 +20,6 @@ BEAT_SECONDS = 10.0
 RECONNECT_MS = 2000
 SETTLED_EVENT = "settled"
 """The id of a stream's last event: a browser that comes back with it is told to stop."""
-
-_encoder = msgspec.json.Encoder(decimal_format="string")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An encoded body, its status, and the headers that go with it."""
-
-    body: bytes
-    status: HTTPStatus = HTTPStatus.OK
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Links(msgspec.Struct, frozen=True):
@@ -55,22 +43,6 @@ def pending_answer(prediction_id: PredictionId, retry_seconds: int) -> Answer:
     return Answer(_pending(prediction_id), HTTPStatus.ACCEPTED, headers)
 
 
-def completed_of(result: PredictionReply) -> Completed:
-    """The labels.
-
-    Raises:
-        FailedPredictionError: there are none.
-    """
-    if isinstance(result, Failed):
-        raise FailedPredictionError(result)
-    return result
-
-
-def encode(answer: PredictionAnswer) -> bytes:
-    """The body that answers a labelled file, the same whenever it is asked for."""
-    return _encoder.encode(answer)
-
-
 class StoredPredictions:
     """Looks predictions up by their ids, whichever replica took them.
 
@@ -78,8 +50,13 @@ class StoredPredictions:
     """
 
     def __init__(
-        self, records: Records, followers: Followers, retry_seconds: Callable[[str], int]
+        self,
+        records: Records,
+        followers: Followers,
+        answers: Answers,
+        retry_seconds: Callable[[str], int],
     ) -> None:
+        self._answers = answers
         self._records = records
         self._followers = followers
         self._retry_seconds = retry_seconds
@@ -94,7 +71,8 @@ class StoredPredictions:
         state = _issued(await self._followers.settled(prediction_id, wait_seconds))
         if isinstance(state, Pending):
             return pending_answer(prediction_id, self._retry_seconds(state.model))
-        return Answer(encode(answer_of(completed_of(state))))
+        answer, _ = await self._answers.of(state)
+        return answer
 
     async def cancel(self, prediction_id: PredictionId) -> None:
         """End the prediction before it is made.
@@ -133,10 +111,25 @@ class StoredPredictions:
                     yield b": still pending\n\n" if is_told else _status_event(prediction_id)
                     is_told = True
                 elif state is not None:
-                    yield _last_event(prediction_id, state)
+                    async for piece in self._last_event(prediction_id, state):
+                        yield piece
         except CarimboError as error:
             # Too late for a status line: the stream ends, and its reader comes back.
             yield _event("retry", msgspec.json.encode(problem_of(error)))
+
+    async def _last_event(
+        self, prediction_id: PredictionId, result: PredictionReply
+    ) -> AsyncIterator[bytes]:
+        if isinstance(result, Failed):
+            problem = problem_of(FailedPredictionError(result), prediction_id=prediction_id)
+            yield _event("problem", msgspec.json.encode(problem), identity=SETTLED_EVENT)
+            return
+        answer, _ = await self._answers.of(result)
+        head, end = _event("result", b"\0", identity=SETTLED_EVENT).split(b"\0")
+        yield head
+        async for piece in answer.pieces():
+            yield piece
+        yield end
 
 
 def _issued(state: State) -> PredictionReply | Pending:
@@ -156,13 +149,6 @@ def _pending(prediction_id: PredictionId) -> bytes:
 
 def _status_event(prediction_id: PredictionId) -> bytes:
     return _event("status", _pending(prediction_id))
-
-
-def _last_event(prediction_id: PredictionId, result: PredictionReply) -> bytes:
-    if isinstance(result, Completed):
-        return _event("result", encode(answer_of(result)), identity=SETTLED_EVENT)
-    problem: Problem = problem_of(FailedPredictionError(result), prediction_id=prediction_id)
-    return _event("problem", msgspec.json.encode(problem), identity=SETTLED_EVENT)
 
 
 def _event(name: str, data: bytes, *, identity: str | None = None) -> bytes:

@@ -1,7 +1,7 @@
 """A request's body becomes a file: bytes, media type and name, never more bytes than the bound.
 
-A raw body and a multipart form give the same. Unpacking is the reader's work, because its bound is
-on what comes out.
+A raw body and a multipart form give the same. A large one is never in memory: it goes to disk as it
+arrives. Unpacking is the reader's work, because its bound is on what comes out.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from email.message import Message
+from typing import IO
 
 from multipart import (  # type: ignore[import-untyped]  # ships no types
     MultipartError,
@@ -17,6 +18,7 @@ from multipart import (  # type: ignore[import-untyped]  # ships no types
 )
 
 from common.errors import PermanentError
+from producer.large_files import LARGE_BYTES, Spool
 
 FORM = "multipart/form-data"
 FORM_FIELD = "file"
@@ -26,11 +28,15 @@ KNOWN_CODINGS = ("gzip", "x-gzip", "identity")
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A client's file. ``file_name`` may hold personal data: it is never logged."""
+    """A client's file. ``file_name`` may hold personal data: it is never logged.
+
+    The content of a large one is in ``file`` alone, which belongs to the request's spool.
+    """
 
     content: bytes
     media_type: str | None
     file_name: str | None
+    file: IO[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +50,50 @@ class UploadHeaders:
 
 
 async def read_upload(
-    body: AsyncIterator[bytes], headers: UploadHeaders, *, max_bytes: int
+    body: AsyncIterator[bytes], headers: UploadHeaders, *, max_bytes: int, spool: Spool
 ) -> Upload:
     """Collect the body, at most ``max_bytes`` of it, and take the file out of it.
 
     Raises:
         PermanentError: ``too-large``, ``unsupported-content-encoding`` or ``malformed-upload``.
+        TransientError: it is large, and there is no place for one more.
     """
     _refuse_unknown_coding(headers.content_encoding)
     if (headers.content_length or "").isdigit() and int(headers.content_length or 0) > max_bytes:
         raise _too_large(max_bytes)
     media_type, parameters = parse_header(headers.content_type)
+    content = _Content(spool)
     if media_type == FORM:
-        return await _form_file(body, parameters.get("boundary", ""), max_bytes)
-    content = bytearray()
+        return await _form_file(body, parameters.get("boundary", ""), max_bytes, content)
     async for chunk in body:
-        content += chunk
-        if len(content) > max_bytes:
+        if content.size + len(chunk) > max_bytes:
             raise _too_large(max_bytes)
-    return Upload(bytes(content), headers.content_type, _file_name(headers.content_disposition))
+        content.add(chunk)
+    return content.upload(headers.content_type, _file_name(headers.content_disposition))
+
+
+class _Content:
+    """What has arrived of a file: in memory, and once it is large on disk."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._memory = bytearray()
+        self._file: IO[bytes] | None = None
+        self.size = 0
+
+    def add(self, piece: bytes | bytearray) -> None:
+        self.size += len(piece)
+        if self._file is None and self.size > LARGE_BYTES:
+            self._file = self._spool.file()
+            self._file.write(self._memory)
+            self._memory.clear()
+        if self._file is None:
+            self._memory += piece
+        else:
+            self._file.write(piece)
+
+    def upload(self, media_type: str | None, file_name: str | None) -> Upload:
+        return Upload(bytes(self._memory), media_type, file_name, self._file)
 
 
 def parse_header(value: str | None) -> tuple[str, dict[str, str]]:
@@ -84,7 +115,9 @@ def _file_name(content_disposition: str | None) -> str | None:
     return message.get_filename()
 
 
-async def _form_file(body: AsyncIterator[bytes], boundary: str, max_bytes: int) -> Upload:
+async def _form_file(
+    body: AsyncIterator[bytes], boundary: str, max_bytes: int, content: _Content
+) -> Upload:
     """The first part that is a file, or is called ``file``; the other parts are passed over."""
     if not boundary:
         raise _malformed("its Content-Type has no boundary")
@@ -92,7 +125,6 @@ async def _form_file(body: AsyncIterator[bytes], boundary: str, max_bytes: int) 
     chosen: MultipartSegment | None = None
     inside = False
     received = 0
-    content = bytearray()
     try:
         with parser:
             async for chunk in body:
@@ -106,12 +138,12 @@ async def _form_file(body: AsyncIterator[bytes], boundary: str, max_bytes: int) 
                     elif event is None:
                         inside = False
                     elif inside:
-                        content += event
+                        content.add(event)
     except MultipartError as error:
         raise _malformed(str(error)) from error
     if chosen is None:
         raise _malformed(f"no part is a file or is named {FORM_FIELD!r}")
-    return Upload(bytes(content), chosen.content_type, chosen.filename)
+    return content.upload(chosen.content_type, chosen.filename)
 
 
 def _is_file(segment: MultipartSegment) -> bool:

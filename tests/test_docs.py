@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings
 
 import callbacks.settings
 import consumer.settings
+import orchestration.settings
 import producer.settings
 from client import settings as client_settings
 
@@ -35,6 +36,7 @@ def test_the_readme_lists_exactly_the_variables_that_are_read() -> None:
         variables(producer.settings.Settings)
         | variables(consumer.settings.Settings)
         | variables(callbacks.settings.Settings)
+        | variables(orchestration.settings.Settings)
     )
     assert listed == read | {client_settings.STATE}
 

@@ -23,6 +23,7 @@ EXTRAS: dict[str, list[str]] = {
 MODULES = {
     "aiobotocore": "aiobotocore.session",
     "apache-airflow": "airflow.sdk",
+    "apache-airflow-providers-cncf-kubernetes": "airflow.providers.cncf.kubernetes",
     "multipart": "multipart",
     "opentelemetry-exporter-otlp-proto-http": "opentelemetry.exporter.otlp.proto.http",
     "opentelemetry-sdk": "opentelemetry.sdk.trace",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -21,7 +22,7 @@ class LeanS3:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
-    async def put_object(
+    async def put_object(  # noqa: PLR0913 - the client's own signature
         self,
         *,
         Bucket: str,  # noqa: N803 - the client's own spelling
@@ -29,11 +30,13 @@ class LeanS3:
         Body: bytes,  # noqa: N803
         ContentType: str = "binary/octet-stream",  # noqa: N803 - S3's own default
         IfNoneMatch: str | None = None,  # noqa: N803
+        Metadata: Mapping[str, str] | None = None,  # noqa: N803
     ) -> Any:
         """PutObject. The signature covers the body's SHA-256, so S3 refuses a damaged one."""
         headers = {"content-type": ContentType}
         if IfNoneMatch is not None:
             headers["if-none-match"] = IfNoneMatch
+        headers.update({f"x-amz-meta-{name}": text for name, text in (Metadata or {}).items()})
         path = f"/{quote(Bucket, safe='')}/{quote(Key, safe='/-_.~')}"
         answer = await self._wire.send("PutObject", "PUT", path, headers, Body)
         if answer.is_error:

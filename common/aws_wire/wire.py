@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 IDLE_CONNECTION_SECONDS = 15.0
 """Shorter than the 20 s after which AWS's front ends close an idle connection."""
+
+WRITTEN_AT_ONCE_BYTES = 256 * 1024
 
 _SERVER_FAULT = 500
 _TOO_MANY_REQUESTS = 429
@@ -108,8 +111,10 @@ class Wire:
             credentials=await self._frozen_credentials(),
         )
         self._on_call(operation)
+        # In pieces, when it is large: written in one go it would hold up the event loop.
+        data = body if len(body) <= WRITTEN_AT_ONCE_BYTES else BytesIO(body)
         async with self._session.request(
-            method, f"{self._endpoint}{path}", headers=signed, data=body, allow_redirects=False
+            method, f"{self._endpoint}{path}", headers=signed, data=data, allow_redirects=False
         ) as response:
             return Answer(response.status, response.headers, await response.read())
 

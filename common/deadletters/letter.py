@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from common.messages import PredictionId, PredictionRequest
+from common.messages import Claim, PredictionId, PredictionRequest
 from common.sqs import ReceivedMessage, from_raw
 
 if TYPE_CHECKING:
@@ -72,7 +72,10 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
-    """What a body holds, in numbers. Everything but the bytes is None when it cannot be read."""
+    """What a letter holds, in numbers: of the rows as well, when they are claimed.
+
+    Everything but the bytes is None when it cannot be read, or is in the claimed object.
+    """
 
     body_bytes: int
     rows: int | None = None
@@ -85,7 +88,12 @@ class _Identity(msgspec.Struct, frozen=True, kw_only=True, tag="prediction-reque
     fingerprint: str
 
 
+class _Claimed(msgspec.Struct, frozen=True, kw_only=True, tag="prediction-request"):
+    claim: Claim | None = None
+
+
 _identity = msgspec.json.Decoder(_Identity)
+_claimed = msgspec.json.Decoder(_Claimed)
 _request = msgspec.json.Decoder(PredictionRequest)
 _cells = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -110,6 +118,14 @@ def read_letter(raw: MessageTypeDef, queue_url: str) -> DeadLetter:
     )
 
 
+def claim_of(letter: DeadLetter) -> Claim | None:
+    """Where a letter's rows are, if they were too large for it."""
+    try:
+        return _claimed.decode(letter.message.body).claim
+    except UNREADABLE:
+        return None
+
+
 def contents(letter: DeadLetter) -> Contents:
     """Measure a letter's body."""
     body = letter.message.body
@@ -118,6 +134,8 @@ def contents(letter: DeadLetter) -> Contents:
         columns = len(_cells.decode(request.columns))
     except UNREADABLE:
         return Contents(body_bytes=len(body))
+    if request.claim is not None:
+        return Contents(body_bytes=len(body) + request.claim.size)
     return Contents(
         body_bytes=len(body),
         rows=len(request.lines),

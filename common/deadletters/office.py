@@ -9,8 +9,9 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from common.aws import aws_client
+from common.claims import Claims
 from common.deadletters.browse import Browse
-from common.deadletters.letter import DeadLetter
+from common.deadletters.letter import DeadLetter, claim_of
 from common.deadletters.pace import Pace
 from common.deadletters.passes import OnProgress, Pass, PassReport
 from common.deadletters.redrive import Redrive
@@ -19,7 +20,7 @@ from common.objects import ObjectStore
 from common.sqs import QueueUrls, Sender, receiving_client, sending_client
 from common.sqs.errors import sqs_errors
 from common.sqs.limits import BATCH_ENTRIES
-from common.topology import dead_letter_queue, requests_queue
+from common.topology import dead_letter_queue, requests_queue, result_key
 
 if TYPE_CHECKING:
     from types_aiobotocore_sqs.client import SQSClient
@@ -144,16 +145,26 @@ class DeadLetterOffice:
     ) -> PassReport:
         """Delete the letters that are meant, for good; dry: only say so. Results stay.
 
+        The rows that a letter claims go with it, once its prediction has a result: nothing can
+        ask for them any more.
+
         Raises:
             PermanentError: the queue is gone, or we may not read it.
         """
 
         async def act(browse: Browse, letter: DeadLetter) -> str:
             if not is_dry:
+                await self._forget_rows(letter)  # first: a letter that stays can be purged again
                 await browse.delete(letter)
             return "purged"
 
         return await self._run(Pass(selection, act, pace=pace, on_progress=on_progress))
+
+    async def _forget_rows(self, letter: DeadLetter) -> None:
+        claim = claim_of(letter)
+        if claim is None or await self._store.stat(result_key(letter.prediction_id)) is None:
+            return
+        await Claims(self._store).forget(claim)
 
     async def _run(self, one_pass: Pass) -> PassReport:
         async with Browse(self._receiver, self._client, self.queue_url) as browse:

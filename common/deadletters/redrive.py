@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import msgspec
 
+from common.claims import Claims
 from common.deadletters.browse import Browse
 from common.deadletters.letter import (
     REASON_HEADERS,
@@ -22,11 +23,19 @@ from common.deadletters.letter import (
     REDRIVES,
     UNREADABLE,
     DeadLetter,
+    claim_of,
 )
 from common.errors import CarimboError
 from common.messages import Completed, Failed, FailureCode, PredictionRequest
 from common.objects import ObjectStore
-from common.sqs import OutgoingMessage, QueueUrls, Sender, entry_size, to_entry
+from common.sqs import (
+    MessageTooLarge,
+    OutgoingMessage,
+    QueueUrls,
+    Sender,
+    entry_size,
+    to_entry,
+)
 from common.sqs.envelope import check_size
 from common.sqs.limits import MESSAGE_LIMIT_BYTES
 from common.topology import result_key
@@ -66,6 +75,7 @@ class Redrive:
         limit_bytes: int = MESSAGE_LIMIT_BYTES,
     ) -> None:
         self._store = store
+        self._claims = Claims(store)
         self._sender = sender
         self._queues = queues
         self._default_source = default_source
@@ -91,10 +101,11 @@ class Redrive:
             CarimboError: it was not sent back, or not deleted; either way it is still here.
         """
         plan = await self._plan(letter)
+        message = await self._fitting(plan.message)
         if plan.result is StoredResult.REPLACEABLE:
             await self._store.delete(plan.key)
         try:
-            await self._sender.send(plan.source_url, plan.message)
+            await self._sender.send(plan.source_url, message)
         except CarimboError:
             await self._restore(plan)
             raise
@@ -105,10 +116,28 @@ class Redrive:
         """Find out everything that can fail before anything is changed."""
         source_url = await self._queues.url(letter.source or self._default_source)
         message = sent_back(letter, self._pass_id)
-        check_size(entry_size(to_entry(message, "")), self._limit_bytes)
+        claim = claim_of(letter)
+        if claim is not None:
+            await self._claims.check(claim)
+        if _request_of(message.body) is None:  # what is one, can be made to fit
+            self._check_size(message)
         key = result_key(letter.prediction_id)
         stored = await self._store.get(key) if letter.prediction_id else None
         return _Plan(source_url, message, key, stored, judge(stored, letter.fingerprint))
+
+    async def _fitting(self, message: OutgoingMessage) -> OutgoingMessage:
+        """The message without its rows, should it have outgrown SQS on its way."""
+        try:
+            self._check_size(message)
+        except MessageTooLarge:
+            lighter = await self._claims.lighten(_request_of(message.body))
+            if lighter is None:
+                raise
+            return OutgoingMessage(body=msgspec.json.encode(lighter), headers=message.headers)
+        return message
+
+    def _check_size(self, message: OutgoingMessage) -> None:
+        check_size(entry_size(to_entry(message, "")), self._limit_bytes)
 
     async def _restore(self, plan: _Plan) -> None:
         """Nothing was sent, as far as we know: the client's answer is the old failure again."""
@@ -150,14 +179,19 @@ def _wanted(body: bytes) -> bytes:
     Only these two fields are touched: a newer release's unknown fields must get through. What is
     no request goes back as it is.
     """
-    try:
-        _request.decode(body)
-        fields = _fields.decode(body)
-    except UNREADABLE:
+    if _request_of(body) is None:
         return body
+    fields = _fields.decode(body)
     fields["keep"] = msgspec.Raw(b"true")
     fields["fresh_id"] = msgspec.Raw(b"false")
     return msgspec.json.encode(fields)
+
+
+def _request_of(body: bytes) -> PredictionRequest | None:
+    try:
+        return _request.decode(body)
+    except UNREADABLE:
+        return None
 
 
 _result: msgspec.json.Decoder[Completed | Failed] = msgspec.json.Decoder(Completed | Failed)

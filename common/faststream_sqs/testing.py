@@ -76,6 +76,10 @@ class MemoryConnection:
         """Return an address that holds the queue's name."""
         return queue if "://" in queue else f"{SCHEME}{queue}"
 
+    async def send(self, url: str, cmd: SQSPublishCommand, body: object) -> str:
+        """Deliver ``body`` with the command's headers; in memory every size fits."""
+        return await self.sender.send(url, outgoing(cmd, body))
+
     async def ask(self, url: str, cmd: SQSPublishCommand) -> ReceivedMessage:
         """Deliver ``cmd`` and return its reply.
 
@@ -85,7 +89,7 @@ class MemoryConnection:
         replies = f"replies-{uuid4().hex}"
         cmd.reply_to = f"{SCHEME}{replies}"
         try:
-            await self.sender.send(url, outgoing(cmd, cmd.body))
+            await self.send(url, cmd, cmd.body)
         except Exception:
             if not self.sender.sent[replies]:
                 raise

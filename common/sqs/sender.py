@@ -56,6 +56,7 @@ class Sender:
             SqsRefused: SQS finds the message wrong.
             SqsUnavailable: SQS failed on every attempt; the message may have been stored.
         """
+        check_size(len(message.body), self._limit_bytes)  # before a large body is encoded at all
         entry = to_entry(message, "")
         size = entry_size(entry)
         check_size(size, self._limit_bytes)

@@ -25,9 +25,16 @@ class Plan(NamedTuple):
 
 @lru_cache(maxsize=64)
 def plan_for(contract: Contract, purpose: Purpose, limits: Limits) -> Plan:
-    """Prepare: which columns are looked for, which are checked, which come back."""
+    """Prepare: which columns are looked for, which are checked, which come back.
+
+    The group's comes back for labelling, too, where no row is rejected for having none.
+    """
     used = frozenset(recipe_columns(contract))
-    checked = [column for column in contract.columns if _is_checked(column, purpose, used)]
+    checked = [
+        column
+        for column in contract.columns
+        if column.name == contract.group or _is_checked(column, purpose, used)
+    ]
     return Plan(
         contract=contract,
         limits=limits,
@@ -41,7 +48,8 @@ def plan_for(contract: Contract, purpose: Purpose, limits: Limits) -> Plan:
             column.name: ColumnReader(
                 column,
                 decimal_mark=contract.decimal_mark,
-                nullable=column.nullable and column.role is not Role.LABEL,
+                nullable=not _is_checked(column, purpose, used)
+                or (column.nullable and column.role is not Role.LABEL),
                 cell_characters=limits.cell_characters,
             )
             for column in checked
@@ -49,7 +57,9 @@ def plan_for(contract: Contract, purpose: Purpose, limits: Limits) -> Plan:
         kept=tuple(
             column.name
             for column in contract.columns
-            if column.name in used or (purpose is Purpose.TRAINING and _teaches(column))
+            if column.name in used
+            or column.name == contract.group
+            or (purpose is Purpose.TRAINING and _teaches(column))
         ),
     )
 

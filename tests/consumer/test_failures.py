@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from common.aws import aws_client
+from common.claims import Claims
 from common.errors import PermanentError, TransientError
 from common.faststream_sqs import SQSBroker
 from common.messages import Completed, Failed
@@ -190,7 +191,9 @@ def _with_a_bug(reader: Registry, store: ObjectStore, family: str) -> Prediction
     predictor.close()
     cache = VersionCache(Loader(reader).load, SpareRoom(1, 0))
     orders = CallbackOrders(SQSBroker(), "no-")  # nothing here asks for a callback
-    return Predictions(Aliases(reader, cache, [family]), cache, predictor, Results(store), orders)
+    return Predictions(
+        Aliases(reader, cache, [family]), cache, predictor, Results(store), orders, Claims(store)
+    )
 
 
 def _attempt(tell: Any, *, count: int, attempts: int = 5) -> Attempt:

@@ -19,8 +19,23 @@ def health(*, idle_seconds: float = 0.0, models: tuple[str, ...] = ()) -> Health
 
 
 async def test_a_worker_whose_receives_have_stopped_is_not_alive() -> None:
-    assert health(idle_seconds=STALLED_SECONDS - 1).live().problems == []
-    assert health(idle_seconds=STALLED_SECONDS + 1).live().problems
+    assert (await health(idle_seconds=STALLED_SECONDS - 1).live()).problems == []
+    assert (await health(idle_seconds=STALLED_SECONDS + 1).live()).problems
+
+
+async def test_a_worker_whose_queue_service_is_away_is_alive_for_as_long_as_that_takes() -> None:
+    """A restart would bring nothing back, and would throw the loaded models away."""
+    away = True
+
+    async def ping() -> None:
+        if away:
+            raise TransientError("away", "it is away")
+
+    judged = health(idle_seconds=STALLED_SECONDS + 1)
+    judged.pings = {"queue service": ping}
+    assert (await judged.live()).problems == []
+    away = False
+    assert (await judged.live()).problems
 
 
 async def test_a_worker_with_all_it_needs_is_ready() -> None:

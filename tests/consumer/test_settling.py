@@ -15,6 +15,7 @@ import pytest
 
 from common.aws import aws_client
 from common.callbacks import CallbackOrder
+from common.claims import Claims
 from common.errors import PermanentError
 from common.faststream_sqs import SQSBroker
 from common.faststream_sqs.schemas import LAST_RESORT_RECEIVE_COUNT
@@ -86,7 +87,9 @@ async def broken(registry: TestRegistry, settings: Settings, family: str) -> Asy
         cache = VersionCache(Loader(reader).load, SpareRoom(1, 0))
         aliases = Aliases(reader, cache, [family])
         orders = CallbackOrders(SQSBroker(), settings.queue_prefix)
-        yield Broken(Predictions(aliases, cache, predictor, Results(store), orders), store)
+        yield Broken(
+            Predictions(aliases, cache, predictor, Results(store), orders, Claims(store)), store
+        )
         await aliases.close()
 
 
@@ -131,6 +134,18 @@ async def test_a_worker_that_died_after_giving_up_is_followed_by_one_that_gives_
     await broken.answer(request_to, budget_ms=0, count=2)
 
     assert isinstance(broken.told[0], Failed)
+
+
+async def test_a_late_second_delivery_does_not_give_up_what_the_first_may_have_told(
+    broken: Broken, request_to: PredictionRequest
+) -> None:
+    """A new id's labels are told beside the store: they may be with the caller, and unstored."""
+    with pytest.raises(RuntimeError):  # the broken predictor was asked
+        await broken.answer(request_to, budget_ms=0, count=2)
+
+    assert broken.told == []
+    assert await broken.store.get(promise_key(request_to.prediction_id)) is None
+    assert await broken.store.get(result_key(request_to.prediction_id)) is None
 
 
 async def test_late_work_is_done_for_a_caller_that_was_told_to_come_back(

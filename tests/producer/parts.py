@@ -57,6 +57,7 @@ class RegistryServer:
 
     aliases: dict[str, str] = field(default_factory=lambda: {"champion": "1"})
     contracts: dict[str, str] = field(default_factory=lambda: {"1": CONTRACT})
+    tags: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     requests: list[str] = field(default_factory=list)
 
@@ -79,6 +80,13 @@ class RegistryServer:
                 self.end_headers()
                 self.wfile.write(body if body is not None else b"{}")
 
+            def do_POST(self) -> None:
+                length = int(self.headers["Content-Length"])
+                registry.write(self.path, msgspec.json.decode(self.rfile.read(length)))
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b"{}")
+
             def log_message(self, *_: object) -> None:
                 pass
 
@@ -97,8 +105,9 @@ class RegistryServer:
         if path.endswith("/model-versions/search"):
             return msgspec.json.encode({"model_versions": list(map(self._version, self.contracts))})
         if path.endswith("/registered-models/search"):
-            aliases = [{"alias": a, "version": v} for a, v in self.aliases.items()]
-            return msgspec.json.encode({"registered_models": [{"name": MODEL, "aliases": aliases}]})
+            return msgspec.json.encode({"registered_models": [self._model()]})
+        if path.endswith("/registered-models/get"):
+            return msgspec.json.encode({"registered_model": self._model()})
         name = path.rstrip("/").split("/")
         if "logged-models" in name:
             info = {"artifact_uri": f"mlflow-artifacts:/1/{name[-1]}"}
@@ -106,6 +115,17 @@ class RegistryServer:
         if name[-1] == "contract.yaml":
             return self.contracts[name[-2].removeprefix("m-")].encode()
         return None
+
+    def write(self, path: str, body: dict[str, str]) -> None:
+        """Set a tag of the model."""
+        assert path.endswith("/registered-models/set-tag"), path
+        assert body["name"] == MODEL
+        self.tags[body["key"]] = body["value"]
+
+    def _model(self) -> dict[str, object]:
+        aliases = [{"alias": a, "version": v} for a, v in self.aliases.items()]
+        tags = [{"key": key, "value": value} for key, value in self.tags.items()]
+        return {"name": MODEL, "aliases": aliases, "tags": tags}
 
     def _version(self, number: str) -> dict[str, object]:
         contract = parse_contract(self.contracts[number], source="test")

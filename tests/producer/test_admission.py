@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.admission import AT_HAND, FRESH_SECONDS, Load, LoadMeter, predicted_wait
+from producer.admission import (
+    AT_HAND,
+    FRESH_SECONDS,
+    LATE_SECONDS,
+    Load,
+    LoadMeter,
+    Pulse,
+    predicted_wait,
+)
 
 
 class Clock:
@@ -158,3 +166,46 @@ def test_a_request_that_was_never_sent_measures_nothing(meter: LoadMeter) -> Non
     meter.sent()
     meter.dropped()
     assert meter.load() == Load()
+
+
+def is_away(meter: LoadMeter) -> bool:
+    return meter.is_away
+
+
+def is_late(pulse: Pulse) -> bool:
+    return pulse.is_late
+
+
+def test_a_queue_that_says_nothing_twice_while_no_answer_comes_is_away(meter: LoadMeter) -> None:
+    meter.unread()
+    assert not is_away(meter)
+    meter.unread()
+    assert is_away(meter)
+    meter.read(0)
+    assert not is_away(meter)
+
+
+def test_a_queue_that_answers_come_from_is_not_away(meter: LoadMeter, clock: Clock) -> None:
+    for _ in range(5):
+        sent = meter.sent()
+        clock.now += 0.5
+        meter.ended(sent, is_answered=True)
+        meter.unread()
+    assert not is_away(meter)
+    meter.unread()
+    assert is_away(meter)
+    sent = meter.sent()
+    meter.ended(sent, is_answered=True)
+    assert not is_away(meter)
+
+
+def test_one_hiccup_of_the_loop_refuses_nobody_and_a_loop_that_stays_late_does() -> None:
+    pulse = Pulse()
+    pulse.felt(4 * LATE_SECONDS)
+    assert not is_late(pulse)
+    for _ in range(20):
+        pulse.felt(2 * LATE_SECONDS)
+    assert is_late(pulse)
+    for _ in range(20):
+        pulse.felt(0.0)
+    assert not is_late(pulse)

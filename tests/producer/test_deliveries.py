@@ -22,7 +22,7 @@ from common.messages import (
 )
 from common.objects import ObjectStore
 from common.sqs import sending_client
-from common.topology import promise_key, requests_queue
+from common.topology import CLAIM_DAYS, promise_key, requests_queue
 from producer import stored
 from producer.dispatch import Dispatch
 from producer.following import Followers
@@ -398,5 +398,5 @@ async def test_results_are_kept_for_the_time_that_is_configured(
     await client.until_ready()
     found = await worker.store._client.get_bucket_lifecycle_configuration(Bucket=settings.bucket)
     kept = {rule["Filter"]["Prefix"]: rule["Expiration"]["Days"] for rule in found["Rules"]}
-    prefixes = ("results/", "accepted/", "idempotency/", "claims/", "callbacks/")
-    assert kept == dict.fromkeys(prefixes, settings.keep_results)
+    prefixes = ("results/", "accepted/", "idempotency/", "callbacks/", "shadows/")
+    assert kept == {**dict.fromkeys(prefixes, settings.keep_results), "claims/": CLAIM_DAYS}

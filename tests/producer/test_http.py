@@ -204,14 +204,14 @@ async def test_no_content_of_a_row_is_in_a_span_or_a_metric(
     client: Client, worker: Worker, settings: Settings, spans: InMemorySpanExporter
 ) -> None:
     await worker.start(settings.queue_prefix, reply_at_once)
-    canary = parcels_file(
-        "2026-01-02,1.50,canarycarrier,CanaryName", "2026-01-03,canaryweight,truck,Ana"
+    marked = parcels_file(
+        "2026-01-02,1.50,zebracarrier,ZebraName", "2026-01-03,zebraweight,truck,Ana"
     )
-    assert (await client.send(canary)).status_code == 200
-    assert (await client.send(canary, prefer="handling=strict")).status_code == 422
+    assert (await client.send(marked)).status_code == 200
+    assert (await client.send(marked, prefer="handling=strict")).status_code == 422
     said = "".join(span.to_json() for span in spans.get_finished_spans())
     said += (await client.http.get("/metrics")).text
-    assert "canary" not in said.lower()
+    assert "zebra" not in said.lower()
 
 
 async def test_metrics_count_outcomes_and_show_a_trace_of_each_stage(

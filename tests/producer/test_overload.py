@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import uuid4
 
 import httpx
 from opentelemetry.sdk.trace import TracerProvider
@@ -8,7 +9,14 @@ from opentelemetry.sdk.trace import TracerProvider
 from common.messages import PredictionReply, PredictionRequest
 from producer.settings import Settings
 from tests.producer.conftest import PATIENCE_SECONDS, Client, serving
-from tests.producer.parts import Worker, labelled, parcels_file, reply_at_once, store_and_reply
+from tests.producer.parts import (
+    MODEL,
+    Worker,
+    labelled,
+    parcels_file,
+    reply_at_once,
+    store_and_reply,
+)
 from tests.producer.test_deliveries import until_seen
 from tests.producer.test_http import problem
 
@@ -82,3 +90,67 @@ async def test_a_queue_that_is_full_takes_nothing_for_later(
         async with asyncio.timeout(PATIENCE_SECONDS):
             while (await client.send(parcels_file(), prefer="respond-async")).status_code != 202:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
+
+
+async def test_a_replica_whose_loop_is_late_takes_nothing_on_until_it_has_caught_up(
+    client: Client, worker: Worker, settings: Settings
+) -> None:
+    await worker.start(settings.queue_prefix, reply_at_once)
+    client.producer.admission.pulse.felt(3600.0)
+    for prefer in ("wait=1", "respond-async"):
+        refused = await client.send(parcels_file(), prefer=prefer)
+        assert (refused.status_code, problem(refused)) == (503, "overloaded")
+        assert int(refused.headers["retry-after"]) >= 1
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (await client.send(parcels_file())).status_code != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def test_a_refusal_names_the_prediction_and_the_callers_own_trace(client: Client) -> None:
+    client.producer.admission.pulse.felt(3600.0)
+    identity, trace = str(uuid4()), f"00-{uuid4().hex}-{uuid4().hex[:16]}-01"
+    refused = await client.send(parcels_file(), prediction_id=identity, traceparent=trace)
+    assert refused.status_code == 503
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.headers["prediction-id"] == refused.json()["prediction_id"] == identity
+    assert refused.headers["traceparent"] == trace
+    metrics = (await client.http.get("/metrics")).text
+    assert f'carimbo_predictions_total{{model="{MODEL}",outcome="overloaded"}} 1.0' in metrics
+
+
+async def test_only_files_are_refused(client: Client) -> None:
+    client.producer.admission.pulse.felt(3600.0)
+    for path in ("/v1/models", "/health/live", "/health/ready", "/metrics"):
+        assert (await client.http.get(path)).status_code == 200, path
+    assert (await client.http.get(f"/v1/models/{MODEL}/predictions")).status_code == 405
+
+
+async def test_a_queue_that_is_away_is_told_at_once_to_those_who_wait_and_those_who_do_not(
+    client: Client, worker: Worker, settings: Settings
+) -> None:
+    await worker.start(settings.queue_prefix, reply_at_once)
+    meter = client.producer.admission.meter(MODEL)
+    meter.unread()
+    meter.unread()
+    for prefer in ("wait=30", "respond-async"):
+        refused = await client.send(parcels_file(), prefer=prefer)
+        assert (refused.status_code, problem(refused)) == (503, "unavailable")
+        assert int(refused.headers["retry-after"]) >= 1
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (await client.send(parcels_file())).status_code != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+
+async def test_while_it_leaves_a_replica_serves_on_and_asks_every_connection_to_close(
+    client: Client, worker: Worker, settings: Settings
+) -> None:
+    await worker.start(settings.queue_prefix, reply_at_once)
+    before = await client.send(parcels_file())
+    assert "connection" not in before.headers
+    client.producer.stopping = True
+    answer = await client.send(parcels_file())
+    assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+    assert (await client.http.get("/health/ready")).status_code == 503
+    client.producer.admission.pulse.felt(3600.0)
+    refused = await client.send(parcels_file())
+    assert (refused.status_code, refused.headers["connection"]) == (503, "close")

@@ -9,6 +9,7 @@ import pytest
 from common.contracts import columns_type, contract_digest
 from common.messages import PredictionId, PredictionRequest
 from producer.catalogue import Selector, Served
+from producer.large_files import LargeFiles
 from producer.preferences import Handling
 from producer.reading import INLINE_BYTES, Asked, FileReader, fingerprint, prepare
 from producer.timing import Stopwatch
@@ -55,20 +56,25 @@ def test_the_same_question_has_the_same_fingerprint_and_any_other_another() -> N
 async def test_the_event_loop_goes_on_while_a_large_file_is_read() -> None:
     large = Upload(parcels_file(*GOOD_ROWS * 8_000), "text/csv", None)
     assert len(large.content) > INLINE_BYTES
-    reader = FileReader()
-    reading = asyncio.create_task(reader.read(large, ASKED, Stopwatch()))
-    turns = 0
-    while not reading.done():
-        turns += 1
-        await asyncio.sleep(0)
+    files = LargeFiles()
+    reader = FileReader(files)
+    with files.spool() as spool:
+        reading = asyncio.create_task(reader.read(large, ASKED, Stopwatch(), spool))
+        turns = 0
+        while not reading.done():
+            turns += 1
+            await asyncio.sleep(0)
     reader.close()
-    assert (await reading).rows_read == 24_000
+    assert (await reading).request.rows_read == 24_000
     assert turns > 100
 
 
 @pytest.mark.parametrize("rows", [1, 2_000])
 async def test_small_and_large_files_are_charged_to_the_same_stages(rows: int) -> None:
-    reader, watch = FileReader(), Stopwatch()
-    await reader.read(Upload(parcels_file(*GOOD_ROWS * rows), "text/csv", None), ASKED, watch)
+    files, watch = LargeFiles(), Stopwatch()
+    reader = FileReader(files)
+    upload = Upload(parcels_file(*GOOD_ROWS * rows), "text/csv", None)
+    with files.spool() as spool:
+        await reader.read(upload, ASKED, watch, spool)
     reader.close()
     assert list(watch.stages) == ["read", "encode"]

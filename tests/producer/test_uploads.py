@@ -6,8 +6,10 @@ import httpx
 import pytest
 
 from common.errors import PermanentError
+from producer.large_files import Spool
 from producer.uploads import Upload, UploadHeaders, read_upload
 
+SPOOL = Spool(lambda _: pytest.fail("a small file went to disk"))
 CONTENT = b"date;amount\n01.02.2026;1,50\n" * 20
 
 
@@ -24,7 +26,7 @@ def form(*parts: tuple[str, tuple[str | None, bytes, str]]) -> tuple[bytes, Uplo
 
 async def refusal(content: bytes, headers: UploadHeaders, max_bytes: int = 10_000) -> str:
     with pytest.raises(PermanentError) as caught:
-        await read_upload(chunks(content), headers, max_bytes=max_bytes)
+        await read_upload(chunks(content), headers, max_bytes=max_bytes, spool=SPOOL)
     return caught.value.code
 
 
@@ -33,7 +35,7 @@ async def test_a_raw_body_keeps_its_media_type_and_its_file_name() -> None:
         content_type="text/csv; charset=latin1",
         content_disposition="attachment; filename*=UTF-8''cart%C3%B5es.csv",
     )
-    upload = await read_upload(chunks(CONTENT), headers, max_bytes=10_000)
+    upload = await read_upload(chunks(CONTENT), headers, max_bytes=10_000, spool=SPOOL)
     assert upload == Upload(CONTENT, "text/csv; charset=latin1", "cartões.csv")
 
 
@@ -44,13 +46,13 @@ async def test_a_form_gives_its_first_file_wherever_its_bytes_are_cut(size: int)
         ("data", ("a.csv", CONTENT, "text/csv")),
         ("other", ("b.csv", b"another", "text/csv")),
     )
-    upload = await read_upload(chunks(body, size), headers, max_bytes=10_000)
+    upload = await read_upload(chunks(body, size), headers, max_bytes=10_000, spool=SPOOL)
     assert upload == Upload(CONTENT, "text/csv", "a.csv")
 
 
 async def test_a_part_named_file_needs_no_file_name() -> None:
     body, headers = form(("file", (None, CONTENT, "text/csv")))
-    upload = await read_upload(chunks(body), headers, max_bytes=10_000)
+    upload = await read_upload(chunks(body), headers, max_bytes=10_000, spool=SPOOL)
     assert upload.content == CONTENT
 
 
@@ -76,7 +78,9 @@ async def test_a_form_that_is_none_is_refused(body: bytes, content_type: str) ->
 
 
 async def test_a_body_of_exactly_the_bound_passes() -> None:
-    upload = await read_upload(chunks(CONTENT), UploadHeaders(), max_bytes=len(CONTENT))
+    upload = await read_upload(
+        chunks(CONTENT), UploadHeaders(), max_bytes=len(CONTENT), spool=SPOOL
+    )
     assert upload.content == CONTENT
 
 
@@ -99,7 +103,7 @@ async def test_reading_stops_at_the_bound() -> None:
             yield b"x" * 1000
 
     with pytest.raises(PermanentError):
-        await read_upload(endless(), UploadHeaders(), max_bytes=5000)
+        await read_upload(endless(), UploadHeaders(), max_bytes=5000, spool=SPOOL)
     assert taken == 6000
 
 
@@ -108,7 +112,9 @@ async def test_a_declared_length_beyond_the_bound_is_refused_before_a_byte_is_re
         yield pytest.fail("the body was read")
 
     with pytest.raises(PermanentError) as caught:
-        await read_upload(untouchable(), UploadHeaders(content_length="10001"), max_bytes=10_000)
+        await read_upload(
+            untouchable(), UploadHeaders(content_length="10001"), max_bytes=10_000, spool=SPOOL
+        )
     assert caught.value.code == "too-large"
 
 

@@ -20,13 +20,13 @@ from common.faststream_sqs._compat import (
     LoggerState,
 )
 from common.faststream_sqs.broker.config import SQSBrokerConfig
-from common.faststream_sqs.broker.connection import SQSConnection
+from common.faststream_sqs.broker.connection import Lighten, SQSConnection
 from common.faststream_sqs.broker.registrator import SQSRegistrator
 from common.faststream_sqs.codec import codec_of
 from common.faststream_sqs.publisher.producer import SQSProducer
 from common.faststream_sqs.response import DEFAULT_REQUEST_TIMEOUT_SECONDS, SQSPublishCommand
 from common.faststream_sqs.subscriber.usecase import SQSSubscriber
-from common.sqs import LONG_POLL_SECONDS, ReceivedMessage
+from common.sqs import LONG_POLL_SECONDS, MESSAGE_LIMIT_BYTES, ReceivedMessage
 
 if TYPE_CHECKING:
     from fast_depends.dependencies import Dependant
@@ -44,7 +44,9 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[ReceivedMessage, SQSConnection, SQ
     full; ``reply_prefix`` begins the name of this broker's own reply queue, which is made at the
     first request, or with ``start`` when ``replies_at_start``. ``wait_seconds`` (0 to 20) is the
     long polls' length and so the longest that a stop waits for an idle queue; ``graceful_timeout``
-    (seconds) is what a stop gives to running handlers.
+    (seconds) is what a stop gives to running handlers. A message larger than
+    ``message_limit_bytes``, as SQS counts it, is not sent: ``lighten`` is called with its body, and
+    may give another that says the same by reference, or None.
 
     It logs nothing a message: only failures, without a word of what a message says.
     """
@@ -56,6 +58,8 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[ReceivedMessage, SQSConnection, SQ
         replies_at_start: bool = False,
         wait_seconds: int = LONG_POLL_SECONDS,
         graceful_timeout: float = 15.0,
+        message_limit_bytes: int = MESSAGE_LIMIT_BYTES,
+        lighten: Lighten | None = None,
         ack_policy: AckPolicy = EMPTY,
         error_reply: ErrorReply | None = None,
         middlewares: Sequence[BrokerMiddleware[Any, Any]] = (),
@@ -65,6 +69,8 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[ReceivedMessage, SQSConnection, SQ
     ) -> None:
         self._replies_at_start = replies_at_start
         self._reply_prefix = reply_prefix
+        self._message_limit_bytes = message_limit_bytes
+        self._lighten = lighten
         config = SQSBrokerConfig(
             producer=SQSProducer(),
             wait_seconds=wait_seconds,
@@ -229,7 +235,10 @@ class SQSBroker(SQSRegistrator, BrokerUsecase[ReceivedMessage, SQSConnection, SQ
 
     async def _connect(self) -> SQSConnection:
         connection = await SQSConnection.open(
-            reply_prefix=self._reply_prefix, wait_seconds=self.config.wait_seconds
+            reply_prefix=self._reply_prefix,
+            wait_seconds=self.config.wait_seconds,
+            limit_bytes=self._message_limit_bytes,
+            lighten=self._lighten,
         )
         self._link(connection)
         return connection

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from common.faststream_sqs.exceptions import ReplyTimeoutError
 from common.faststream_sqs.publisher.producer import outgoing
 from common.sqs import (
+    MESSAGE_LIMIT_BYTES,
+    MessageTooLarge,
     QueueUrls,
     ReceivedMessage,
     ReplyInbox,
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from common.faststream_sqs.response import SQSPublishCommand
     from common.faststream_sqs.schemas import SQSQueue
 
+Lighten = Callable[[object], Awaitable[object | None]]
+"""Gives a body that says by reference what the one it is called with says; None if it cannot."""
+
 SENDING_CONNECTIONS = 16
 """Several coalescers of four calls each; receives never share this pool."""
 
@@ -32,11 +38,19 @@ SENDING_CONNECTIONS = 16
 class SQSConnection:
     """Open from ``open`` to ``close``; every subscriber and the producer work through it."""
 
-    def __init__(
-        self, client: SQSClient, clients: AsyncExitStack, *, reply_prefix: str, wait_seconds: int
+    def __init__(  # noqa: PLR0913 - by keyword
+        self,
+        client: SQSClient,
+        clients: AsyncExitStack,
+        *,
+        reply_prefix: str,
+        wait_seconds: int,
+        limit_bytes: int = MESSAGE_LIMIT_BYTES,
+        lighten: Lighten | None = None,
     ) -> None:
         self.client = client
-        self.sender = Sender(client)
+        self.sender = Sender(client, limit_bytes=limit_bytes)
+        self._lighten = lighten
         self._clients = clients
         self._urls = QueueUrls(client)
         self._reply_prefix = reply_prefix
@@ -45,11 +59,20 @@ class SQSConnection:
         self._opening_inbox = asyncio.Lock()
 
     @classmethod
-    async def open(cls, *, reply_prefix: str, wait_seconds: int) -> SQSConnection:
+    async def open(
+        cls, *, reply_prefix: str, wait_seconds: int, limit_bytes: int, lighten: Lighten | None
+    ) -> SQSConnection:
         """Open the sending client; receives get clients of their own."""
         clients = AsyncExitStack()
         client = await clients.enter_async_context(sending_client(connections=SENDING_CONNECTIONS))
-        return cls(client, clients, reply_prefix=reply_prefix, wait_seconds=wait_seconds)
+        return cls(
+            client,
+            clients,
+            reply_prefix=reply_prefix,
+            wait_seconds=wait_seconds,
+            limit_bytes=limit_bytes,
+            lighten=lighten,
+        )
 
     def new_settler(self) -> Settler:
         """Return a settler of its own for one subscriber, whose lease it will end."""
@@ -97,6 +120,20 @@ class SQSConnection:
                 self._inbox = inbox
             return self._inbox
 
+    async def send(self, url: str, cmd: SQSPublishCommand, body: object) -> str:
+        """Send ``body`` with the command's headers; lightened, if it does not fit.
+
+        Raises:
+            MessageTooLarge: it does not fit and cannot be made lighter.
+        """
+        try:
+            return await self.sender.send(url, outgoing(cmd, body))
+        except MessageTooLarge:
+            lighter = None if self._lighten is None else await self._lighten(body)
+            if lighter is None:
+                raise
+        return await self.sender.send(url, outgoing(cmd, lighter))
+
     @property
     def seconds_since_reply_poll(self) -> float:
         """Seconds since SQS last answered the inbox's poll; 0 without an inbox."""
@@ -114,7 +151,7 @@ class SQSConnection:
         try:
             with inbox.expect(cmd.correlation_id or "") as waiter:
                 async with asyncio.timeout(cmd.timeout_seconds):
-                    await self.sender.send(url, outgoing(cmd, cmd.body))
+                    await self.send(url, cmd, cmd.body)
                     cmd.sent()
                     return await waiter.reply(cmd.timeout_seconds)
         except TimeoutError:

@@ -44,7 +44,7 @@ class SQSProducer(ProducerProto[SQSPublishCommand]):
         connection = self._connected()
         try:
             url = await connection.queue_url(cmd.destination)
-            return await connection.sender.send(url, outgoing(cmd, cmd.body))
+            return await connection.send(url, cmd, cmd.body)
         except QueueGone:
             if cmd.publish_type is not PublishType.REPLY:
                 raise
@@ -59,7 +59,7 @@ class SQSProducer(ProducerProto[SQSPublishCommand]):
         connection = self._connected()
         url = await connection.queue_url(cmd.destination)
         outcomes = await asyncio.gather(
-            *(connection.sender.send(url, outgoing(cmd, body)) for body in cmd.batch_bodies),
+            *(connection.send(url, cmd, body) for body in cmd.batch_bodies),
             return_exceptions=True,
         )
         ids: list[str] = []

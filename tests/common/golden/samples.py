@@ -11,8 +11,10 @@ from typing import Any
 import msgspec
 
 from common.callbacks import CallbackOrder
+from common.claims import TablePart
 from common.messages import (
     Accepted,
+    Claim,
     Completed,
     Failed,
     Lapsed,
@@ -20,6 +22,7 @@ from common.messages import (
     PredictionReply,
     PredictionRequest,
     Promise,
+    Stored,
     Violation,
 )
 from common.sqs import OutgoingMessage
@@ -110,6 +113,29 @@ MESSAGES: dict[str, tuple[Any, Any]] = {
         ),
         PredictionRequest,
     ),
+    "prediction-request-3": (
+        PredictionRequest(
+            prediction_id=_ID,
+            model="card-accounts",
+            lines=[],
+            columns=msgspec.Raw(b"{}"),
+            fingerprint="f" * 64,
+            contract="c" * 64,
+            rows_read=500_000,
+            alias="champion",
+            claim=Claim(key=f"claims/{_ID}/{'a' * 64}", sha256="a" * 64, size=52_428_800),
+        ),
+        PredictionRequest,
+    ),
+    "claimed-part-1": (
+        TablePart(
+            lines=[2, 4],
+            columns=msgspec.Raw(b'{"amount":["10.50",null]}'),
+            violations=[Violation(code="row-too-short", line=3, column=None, message="3 cells")],
+        ),
+        TablePart,
+    ),
+    "stored-1": (Stored(prediction_id=_ID), Stored),
     "accepted-1": (
         Accepted(
             prediction_id=_ID,
@@ -126,7 +152,9 @@ MESSAGES: dict[str, tuple[Any, Any]] = {
     ),
 }
 
-SUPERSEDED = frozenset({"prediction-request-1", "prediction-request-1-least"})
+SUPERSEDED = frozenset(
+    {"prediction-request-1", "prediction-request-1-least", "prediction-request-2"}
+)
 """Forms that are read for ever and written no more."""
 
 ENVELOPES: dict[str, OutgoingMessage] = {
