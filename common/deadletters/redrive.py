@@ -1,14 +1,15 @@
 """Sends a dead letter back to the queue it came from, so that its prediction is made after all.
 
 In this order, and so that a crash between two steps costs at worst a second run, never a letter:
-the stored failure is removed, because a result is written once; the message is sent back; only
-then it is deleted here. A result that is no failure, or a cancellation, stays: the worker finds
-it and does not work.
+a promise says that the prediction is under way; the stored failure is removed, because a result is
+written once; the message is sent back; only then it is deleted here. A result that is no failure,
+or a cancellation, stays: the worker finds it and does not work.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 from uuid import uuid4
@@ -26,7 +27,7 @@ from common.deadletters.letter import (
     claim_of,
 )
 from common.errors import CarimboError
-from common.messages import Completed, Failed, FailureCode, PredictionRequest
+from common.messages import Accepted, Completed, Failed, FailureCode, PredictionRequest
 from common.objects import ObjectStore
 from common.sqs import (
     MessageTooLarge,
@@ -38,7 +39,7 @@ from common.sqs import (
 )
 from common.sqs.envelope import check_size
 from common.sqs.limits import MESSAGE_LIMIT_BYTES
-from common.topology import result_key
+from common.topology import promise_key, result_key
 
 _JSON = "application/json"
 
@@ -103,6 +104,7 @@ class Redrive:
         plan = await self._plan(letter)
         message = await self._fitting(plan.message)
         if plan.result is StoredResult.REPLACEABLE:
+            await self._promise(plan)
             await self._store.delete(plan.key)
         try:
             await self._sender.send(plan.source_url, message)
@@ -138,6 +140,21 @@ class Redrive:
 
     def _check_size(self, message: OutgoingMessage) -> None:
         check_size(entry_size(to_entry(message, "")), self._limit_bytes)
+
+    async def _promise(self, plan: _Plan) -> None:
+        """Whoever asks between the failure's end and the result is told that it is under way."""
+        request = _request_of(plan.message.body)
+        if request is None:
+            return
+        accepted = Accepted(
+            prediction_id=request.prediction_id,
+            model=request.model,
+            fingerprint=request.fingerprint,
+            created=datetime.now(UTC),
+            callback_url=request.callback_url,
+        )
+        key = promise_key(request.prediction_id)
+        await self._store.put_once(key, msgspec.json.encode(accepted), _JSON)
 
     async def _restore(self, plan: _Plan) -> None:
         """Nothing was sent, as far as we know: the client's answer is the old failure again."""

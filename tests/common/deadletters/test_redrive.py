@@ -11,8 +11,9 @@ from common.deadletters import ALL, DeadLetter, DeadLetterOffice, Pace, Selectio
 from common.deadletters.letter import REASON_HEADERS, REDRIVE_PASS
 from common.deadletters.redrive import judge
 from common.faststream_sqs.subscriber.settlement import QueueSettlement
-from common.messages import Completed, Failed, PredictionRequest
+from common.messages import Accepted, Completed, Failed, PredictionRequest
 from common.sqs import ReceivedMessage, Settler
+from common.topology import promise_key
 from tests.common.deadletters.conftest import (
     MODEL,
     TRACE_ID,
@@ -111,6 +112,22 @@ async def test_only_a_failure_makes_way(cemetery: Cemetery) -> None:
     assert await cemetery.kept(cancelled.prediction_id) is not None
     assert await cemetery.kept(answered.prediction_id) is not None
     assert len(await cemetery.take(cemetery.source_url)) == 4
+
+
+async def test_who_asks_before_the_result_is_told_that_it_is_under_way(cemetery: Cemetery) -> None:
+    request = make_request()
+    await cemetery.keep(failure(request))
+    await cemetery.bury(request)
+
+    await cemetery.office.redrive(ALL)
+
+    promised = await cemetery.store.get(promise_key(request.prediction_id))
+    assert promised is not None
+    accepted = msgspec.json.decode(promised, type=Accepted)
+    assert (accepted.prediction_id, accepted.fingerprint) == (
+        request.prediction_id,
+        request.fingerprint,
+    )
 
 
 @pytest.mark.parametrize(
