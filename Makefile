@@ -1,7 +1,7 @@
 # Every command of the project. Each needs only the clone: the environments are made, and made anew
 # when a lock changes, through the two .ready files.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types boundaries format samples train airflow figures bench flips overload rolling chaos lock clean
+.PHONY: help setup run test check lint types boundaries format samples train airflow figures bench flips overload rolling sizes chaos lock clean
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
@@ -80,6 +80,9 @@ overload: setup ## five times the sustainable load: who is answered, who is refu
 
 rolling: setup ## replace producers and workers under load, one by one; no caller may notice (RESTARTS=20)
 	$(BIN)/python -m benchmarks.rolling $(RESTARTS)
+
+sizes: setup ## files up to fifty megabytes on every path: one answer each, nothing left over (DATA=folder)
+	$(BIN)/python -m benchmarks.sizes $(DATA)
 
 chaos: PREDICTIONS ?= 5000
 chaos: setup ## everything breaks under 5,000 files, each accounted for (PREDICTIONS= SEED=7 BREAK=law)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -19,6 +20,18 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 def resident_bytes(pid: int) -> int:
     """Memory that a process holds now."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+
+
+def group_resident_bytes(group: int) -> int:
+    """Memory that the processes of a group hold now; what they share counts for each."""
+    return sum(resident_bytes(pid) for pid in _group(group))
+
+
+def _group(group: int) -> Iterator[int]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(ProcessLookupError):
+            if os.getpgid(int(folder.name)) == group:
+                yield int(folder.name)
 
 
 def _cpu_ticks(pid: int) -> int:

@@ -20,12 +20,13 @@ from common.messages import (
     Stored,
 )
 from common.sqs.limits import SMALLEST_MESSAGE_LIMIT_BYTES
-from common.topology import dead_letter_queue, requests_queue, result_key
+from common.topology import dead_letter_queue, promise_key, requests_queue, result_key
 from consumer.results import failed
 from consumer.settings import Settings
 from tests.consumer.conftest import Caller, Running
 from tests.consumer.registering import TestRegistry
 from tests.consumer.test_settling import URL, orders_in
+from tests.consumer.test_versions import _until_served
 from tests.consumer.tiny_models import request_of, train
 
 NO_GRACE = timedelta(seconds=-5)
@@ -89,7 +90,7 @@ async def test_what_fits_in_neither_direction_is_answered_by_the_stored_result(
 
 
 @pytest.mark.parametrize("damage", ["gone", "changed", "shorter"])
-async def test_rows_that_are_lost_end_the_prediction_with_that_reason_for_everybody(
+async def test_rows_that_are_lost_end_the_prediction_with_that_reason_for_everybody(  # noqa: PLR0913, PLR0917
     damage: str,
     registry: TestRegistry,
     running: Running,
@@ -165,7 +166,7 @@ async def test_a_buried_request_is_redriven_with_the_rows_that_waited_for_it(
     registry.register(train(family, generation=1))
     model = train(family, generation=2, title="Parcels, read otherwise")
 
-    async with running(settings):
+    async with running(settings) as parts:
         request = await claimed(caller, request_of(model, str(uuid4()), fresh_id=True))
         refused = await caller.ask(request)
         await caller.when_empty()
@@ -173,7 +174,8 @@ async def test_a_buried_request_is_redriven_with_the_rows_that_waited_for_it(
         assert refused.code == FailureCode.CONTRACT_MISMATCH
         assert await sweep_claims(caller.store, NO_GRACE) == 0
 
-        registry.register(model)
+        version = registry.register(model)
+        await _until_served(parts, family, "champion", version)
         async with open_office(
             prefix=caller.prefix, model=family, bucket=settings.bucket
         ) as office:
@@ -185,7 +187,8 @@ async def test_a_buried_request_is_redriven_with_the_rows_that_waited_for_it(
     assert isinstance(result, Completed)
     assert result.lines == list(range(2, 7))
     assert await sweep_claims(caller.store, NO_GRACE) == 1
-    assert await keys(caller) == {result_key(request.prediction_id)}
+    identity = request.prediction_id
+    assert await keys(caller) == {result_key(identity), promise_key(identity)}
 
 
 async def test_when_all_is_answered_every_object_belongs_to_a_kept_prediction(

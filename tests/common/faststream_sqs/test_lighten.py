@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from common.faststream_sqs import SQSQueue
-from common.sqs import MessageTooLarge, OutgoingMessage, entry_size, to_entry
+from common.sqs import MessageTooLarge
 from common.sqs.limits import MESSAGE_LIMIT_BYTES, SMALLEST_MESSAGE_LIMIT_BYTES
 from tests.common.faststream_sqs.bodies import Ask
 from tests.common.faststream_sqs.conftest import MakeBroker, Queues
@@ -20,17 +20,28 @@ async def lighten(body: object) -> object | None:
 
 
 async def text_that_fills(queues: Queues, make_broker: MakeBroker, name: str, limit: int) -> str:
-    """The text whose message has exactly ``limit`` bytes, as a message that was sent tells."""
+    """The text whose message has exactly ``limit`` bytes, counted on one as the queue has it."""
     broker = make_broker()
     await broker.connect()
     await broker.publish(Ask(number=1, text=""), name, correlation_id="c")
-    sent = await queues.take(name)
-    return "x" * (limit - entry_size(to_entry(OutgoingMessage(body=sent.body, headers=sent.headers), "")))
+    url = await queues.url(name)
+    answer = await queues.client.receive_message(
+        QueueUrl=url, WaitTimeSeconds=5, MessageAttributeNames=["All"]
+    )
+    sent = answer["Messages"][0]
+    await queues.client.delete_message(QueueUrl=url, ReceiptHandle=sent["ReceiptHandle"])
+    attributes = sent["MessageAttributes"]
+    assert attributes
+    size = len(sent["Body"]) + sum(
+        len(name) + len(attribute["DataType"]) + len(attribute["StringValue"])
+        for name, attribute in attributes.items()
+    )
+    return "x" * (limit - size)
 
 
 @pytest.mark.parametrize("limit", LIMITS)
 @pytest.mark.parametrize(("more", "is_lightened"), [(-1, False), (0, False), (1, True)])
-async def test_only_what_does_not_fit_is_lightened(  # noqa: PLR0913, PLR0917 - fixtures
+async def test_only_what_does_not_fit_is_lightened(  # noqa: PLR0913 - fixtures
     limit: int,
     more: int,
     make_broker: MakeBroker,
