@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -86,6 +87,10 @@ async def _work(parts: Worker, settings: Settings) -> None:
         await _until(parts.broker.start, "queues_not_ready")
         parts.health.receiving = True
         seconds = round(time.perf_counter() - started, 3)
+        # What is there now mostly stays: full collections need not look at it again, each time for
+        # tens of milliseconds in which no lease is renewed and no reply sent.
+        gc.collect()
+        gc.freeze()
         log.info("worker_ready", versions=parts.aliases.versions, seconds=seconds)
         await following
     finally:
