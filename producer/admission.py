@@ -17,6 +17,10 @@ FRESH_SECONDS = 5.0
 AT_HAND = 20
 """Requests that a worker takes on at once: so many under way are no sign of a backlog yet."""
 SAMPLE_WEIGHT = 0.2
+RECENT_SECONDS = 2.0
+RECENT_ANSWERS = 100
+FEWEST_ANSWERS = 2
+LEAST_SPAN_SECONDS = 0.1
 LATE_SECONDS = 0.1
 """An event loop that is later than this, time and again, has more work than time."""
 
@@ -83,6 +87,7 @@ class LoadMeter:
     _is_heard: bool = True
     is_away: bool = False
     _drains: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=5))
+    _answers: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_ANSWERS))
 
     def sent(self, *, is_awaited: bool = True) -> Sent:
         """Count a request that goes to the queue."""
@@ -101,6 +106,7 @@ class LoadMeter:
         if is_answered:
             self._silent_since = now
             self._answered_since_reading += 1
+            self._answers.append(now)
             self._is_heard, self.is_away = True, False
         sample = sent.place / max(now - sent.at, 1e-3)
         known = self._fresh(self._rate)
@@ -137,11 +143,24 @@ class LoadMeter:
             queued = reading.queued + self._since_reading - self._answered_since_reading
         return Load(
             awaited=self._awaited,
-            answer_rate=self._fresh(self._rate),
+            answer_rate=_highest(
+                rate for rate in (self._fresh(self._rate), self._throughput(now)) if rate
+            ),
             queued=max(queued, 0),
             drain_rate=_highest(rate for at, rate in self._drains if now - at <= FRESH_SECONDS),
             silent_seconds=now - self._silent_since if self._awaited else 0.0,
         )
+
+    def _throughput(self, now: float) -> float | None:
+        """Answers a second just now; None for too few.
+
+        Those that a dead worker held come late and tell of its lease, not of the living.
+        """
+        while self._answers and now - self._answers[0] > RECENT_SECONDS:
+            self._answers.popleft()
+        if len(self._answers) < FEWEST_ANSWERS:
+            return None
+        return len(self._answers) / max(now - self._answers[0], LEAST_SPAN_SECONDS)
 
     def _fresh(self, measured: tuple[float, float] | None) -> float | None:
         if measured is None or self.clock() - measured[0] > FRESH_SECONDS:

@@ -90,6 +90,23 @@ def test_many_answered_slowly_predict_that_the_next_waits_as_long(
     assert predicted_wait(meter.load()) == pytest.approx(2.0, rel=0.05)
 
 
+def test_late_answers_of_what_a_dead_worker_held_do_not_slow_the_living(
+    meter: LoadMeter, clock: Clock
+) -> None:
+    """Another worker answers 50 a second, and then a lease's end brings 20 that took 10 s."""
+    held = [meter.sent() for _ in range(20)]
+    under_way = [meter.sent() for _ in range(12)]
+    for _ in range(500):
+        clock.now += 0.02
+        meter.ended(under_way.pop(0), is_answered=True)
+        under_way.append(meter.sent())
+    for sent in held:
+        clock.now += 0.01
+        meter.ended(sent, is_answered=True)
+        under_way.append(meter.sent())
+        assert predicted_wait(meter.load()) < 2.0
+
+
 def test_a_wait_that_ran_out_tells_that_answers_are_slower_than_that(
     meter: LoadMeter, clock: Clock
 ) -> None:
