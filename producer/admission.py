@@ -23,6 +23,8 @@ FEWEST_ANSWERS = 2
 LEAST_SPAN_SECONDS = 0.1
 LATE_SECONDS = 0.1
 """An event loop that is later than this, time and again, has more work than time."""
+HICCUP_SECONDS = 2 * LATE_SECONDS
+"""What one lateness counts for at most: it takes four in a row until nobody is taken on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,8 @@ class Pulse:
 
     def felt(self, late_seconds: float) -> None:
         """Take in how late a sleeper was woken; one hiccup counts for little."""
-        self._late_seconds += SAMPLE_WEIGHT * (late_seconds - self._late_seconds)
+        counted = min(late_seconds, HICCUP_SECONDS)
+        self._late_seconds += SAMPLE_WEIGHT * (counted - self._late_seconds)
 
     @property
     def is_late(self) -> bool:
