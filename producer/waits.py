@@ -28,6 +28,8 @@ ROOM_FOR_LATER = 2
 """Files of clients that do not wait hold their place for moments only: twice as many may."""
 FULL_RETRY_SECONDS = 10.0
 AWAY_RETRY_SECONDS = 5.0
+HURRIED_SECONDS = 2.0
+"""A caller that waits for longer has time for a loop that is some tenths of a second late."""
 TRUSTED_SHARE = 0.5
 """The share of a caller's wait that may be spoken for: a prediction is a mean, and a wait is a
 promise to nearly everybody."""
@@ -65,7 +67,8 @@ class Admission:
         """
         meter = self._meters.get(model)
         self._check_reach(meter)
-        self._check_pulse()
+        if preferences.respond_async or preferences.wait.total_seconds() <= HURRIED_SECONDS:
+            self._check_pulse()
         if preferences.respond_async:
             self._check_room(meter)
         else:

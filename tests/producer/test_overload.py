@@ -103,6 +103,7 @@ async def test_a_replica_whose_loop_is_late_takes_nothing_on_until_it_has_caught
         refused = await client.send(parcels_file(), prefer=prefer)
         assert (refused.status_code, problem(refused)) == (503, "overloaded")
         assert int(refused.headers["retry-after"]) >= 1
+    assert (await client.send(parcels_file(), prefer="wait=30")).status_code == 200
     monkeypatch.setattr(admission, "LATE_SECONDS", 3600.0)
     assert (await client.send(parcels_file())).status_code == 200
 
@@ -112,7 +113,9 @@ async def test_a_refusal_names_the_prediction_and_the_callers_own_trace(
 ) -> None:
     monkeypatch.setattr(admission, "LATE_SECONDS", -1.0)
     identity, trace = str(uuid4()), f"00-{uuid4().hex}-{uuid4().hex[:16]}-01"
-    refused = await client.send(parcels_file(), prediction_id=identity, traceparent=trace)
+    refused = await client.send(
+        parcels_file(), prefer="wait=1", prediction_id=identity, traceparent=trace
+    )
     assert refused.status_code == 503
     assert refused.headers["content-type"] == "application/problem+json"
     assert refused.headers["prediction-id"] == refused.json()["prediction_id"] == identity
@@ -155,5 +158,5 @@ async def test_while_it_leaves_a_replica_serves_on_and_asks_every_connection_to_
     assert (answer.status_code, answer.headers["connection"]) == (200, "close")
     assert (await client.http.get("/health/ready")).status_code == 503
     monkeypatch.setattr(admission, "LATE_SECONDS", -1.0)
-    refused = await client.send(parcels_file())
+    refused = await client.send(parcels_file(), prefer="wait=1")
     assert (refused.status_code, refused.headers["connection"]) == (503, "close")
