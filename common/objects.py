@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
     from types_aiobotocore_s3.type_defs import (
         CompletedPartTypeDef,
+        GetObjectOutputTypeDef,
         LifecycleRuleOutputTypeDef,
         LifecycleRuleTypeDef,
     )
@@ -111,12 +112,9 @@ class ObjectStore:
             TransientError: the store did not answer, or the bucket does not exist (yet).
         """
         with self._errors("read"):
-            try:
-                answer = await self._client.get_object(Bucket=self.bucket, Key=key)
-            except ClientError as error:
-                if _code(error) == _ABSENT:
-                    return None
-                raise
+            answer = await self._answer(key)
+            if answer is None:
+                return None
             async with answer["Body"] as stream:
                 return await stream.read()
 
@@ -127,12 +125,9 @@ class ObjectStore:
             TransientError: the store did not answer, or the bucket does not exist (yet).
         """
         with self._errors("read"):
-            try:
-                answer = await self._client.get_object(Bucket=self.bucket, Key=key)
-            except ClientError as error:
-                if _code(error) == _ABSENT:
-                    return None
-                raise
+            answer = await self._answer(key)
+            if answer is None:
+                return None
             if answer["ContentLength"] > most_bytes:
                 answer["Body"].close()
                 return Unread(answer["ContentLength"], answer["Metadata"])
@@ -146,16 +141,22 @@ class ObjectStore:
             TransientError: the store did not answer, or the bucket does not exist (yet).
         """
         with self._errors("read"):
-            try:
-                answer = await self._client.get_object(Bucket=self.bucket, Key=key)
-            except ClientError as error:
-                if _code(error) == _ABSENT:
-                    return False
-                raise
+            answer = await self._answer(key)
+            if answer is None:
+                return False
             async with answer["Body"] as stream:
                 async for piece in stream.iter_chunks(PART_BYTES // 8):
                     await asyncio.to_thread(file.write, piece)
         return True
+
+    async def _answer(self, key: str) -> GetObjectOutputTypeDef | None:
+        """What the store says of an object; None when there is no such object."""
+        try:
+            return await self._client.get_object(Bucket=self.bucket, Key=key)
+        except ClientError as error:
+            if _code(error) == _ABSENT:
+                return None
+            raise
 
     async def put_file(self, key: str, file: IO[bytes], content_type: str) -> None:
         """Write all of ``file``, a part at a time, over whatever the key held.

@@ -1,7 +1,7 @@
 """Whether a file is taken on: a wait that cannot be kept is refused now rather than broken later.
 
 Nothing is asked of the queue for it: the replica measures its own requests, and a reading of the
-queue is at hand that is about a second old. Every guess errs towards taking the file, because a
+queue is at hand that is about a second old. Its guesses err towards taking the file, because a
 file that comes too late is still answered, by a 202.
 """
 
